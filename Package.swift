@@ -1,0 +1,82 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings of every target of ours: Swift 6 mode, explicit existentials, no leaked imports, no warnings.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// A room of the house: `Sources/NAME`, with exactly the imports it names.
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// The tests of a room: `Tests/NAMETests`.
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+    .testTarget(
+        name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, resources: resources,
+        swiftSettings: strict)
+}
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "gatehouse",
+    products: [
+        .executable(name: "gatehouse", targets: ["gatehouse"]),
+        .executable(name: "gatehoused", targets: ["gatehoused"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    ],
+    targets: [
+        // System: module maps and shims, one small C target a library.
+        .systemLibrary(
+            name: "COpenSSL", path: "Sources/System/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CMnl", path: "Sources/System/CMnl", pkgConfig: "libmnl", providers: [.apt(["libmnl-dev"])]),
+        .systemLibrary(
+            name: "CXML2", path: "Sources/System/CXML2", pkgConfig: "libxml-2.0", providers: [.apt(["libxml2-dev"])]),
+        .target(name: "CLinux", path: "Sources/System/CLinux"),
+
+        // Engines and their words: no I/O.
+        room("Base", []),
+        room("Cryptography", ["Base", "COpenSSL"]),
+        room("XML", ["Base", "CXML2"]),
+        .target(
+            name: "Profiles", path: "Profiles", resources: [.embedInCode("ipsec/aws.yaml")], swiftSettings: strict),
+        room("ESP", ["Base", "Cryptography"]),
+        room("IKE", ["Base", "Cryptography"]),
+        room("Tunnels", ["Base", "Cryptography", "IKE", "XML", "Profiles", yams]),
+
+        // Shells.
+        room("Store", ["Base", "Cryptography", "Tunnels", grdb]),
+        room("Host", ["Base", "Cryptography", "ESP", "IKE", "Tunnels", "CLinux", "CMnl"]),
+        room("Portal", ["Base", "Tunnels", hummingbird, nioCore, nioPosix, nioHTTP1, logging]),
+        room("Gateway", ["Base", "Cryptography", "IKE", "Tunnels", "Host", "Store", "Portal", logging]),
+        .executableTarget(
+            name: "gatehoused", dependencies: ["Gateway", "Base", argumentParser, logging], swiftSettings: strict),
+        .executableTarget(
+            name: "gatehouse",
+            dependencies: ["Base", "Cryptography", "Tunnels", "Portal", "Host", argumentParser, yams, nioCore, nioPosix, nioHTTP1],
+            swiftSettings: strict),
+
+        tests("Base", []),
+    ]
+)

@@ -1,0 +1,3 @@
+#pragma once
+#include <sys/socket.h>
+#include <netinet/in.h>

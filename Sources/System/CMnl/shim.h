@@ -1,0 +1,10 @@
+#pragma once
+// The libc socket headers come first: a <linux/...> header before them defines in6_addr differently.
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <net/if.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/if_link.h>
+#include <linux/if_addr.h>
+#include <libmnl/libmnl.h>

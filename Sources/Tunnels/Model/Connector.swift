@@ -1,0 +1,206 @@
+public import Base
+public import Cryptography
+public import IKE
+
+/// One site-to-site definition: the tunnels to one peer site, and the networks that they join.
+public struct Connector: Hashable, Codable, Sendable {
+    /// Unique on this gateway and stable: the AWS connection ID, or a name in lower case.
+    public var id: String
+    public var name: String
+    public var isEnabled: Bool
+    public var initiation: Initiation
+    /// Where the definition came from.
+    public var source: Source
+    public var routing: Routing
+    /// The networks on our side that may use the tunnels.
+    public var localNetworks: [IPPrefix]
+    /// The networks behind the peer: routed into the tunnels.
+    public var remoteNetworks: [IPPrefix]
+    /// In order of preference: the first one that is healthy carries the traffic.
+    public var tunnels: [Tunnel]
+
+    public init(
+        id: String, name: String, isEnabled: Bool = true, initiation: Initiation = .initiate, source: Source,
+        routing: Routing = .static, localNetworks: [IPPrefix], remoteNetworks: [IPPrefix], tunnels: [Tunnel]
+    ) {
+        self.id = id
+        self.name = name
+        self.isEnabled = isEnabled
+        self.initiation = initiation
+        self.source = source
+        self.routing = routing
+        self.localNetworks = localNetworks
+        self.remoteNetworks = remoteNetworks
+        self.tunnels = tunnels
+    }
+
+    public enum Initiation: String, Codable, Sendable, CaseIterable {
+        /// We bring the tunnels up and keep them up.
+        case initiate
+        /// We wait for the peer.
+        case respond
+    }
+
+    public enum Routing: String, Codable, Sendable, CaseIterable {
+        case `static`, bgp
+    }
+
+    public struct Source: Hashable, Codable, Sendable {
+        /// `aws-xml`, `aws-json`, `aws-generic`, `aws-strongswan` or `manual`.
+        public var format: String
+        public var connectionID: String?
+        public var customerGatewayID: String?
+        public var vpnGatewayID: String?
+
+        public init(
+            format: String, connectionID: String? = nil, customerGatewayID: String? = nil, vpnGatewayID: String? = nil
+        ) {
+            self.format = format
+            self.connectionID = connectionID
+            self.customerGatewayID = customerGatewayID
+            self.vpnGatewayID = vpnGatewayID
+        }
+    }
+}
+
+/// One tunnel: one IKE SA with one pair of ESP SAs.
+public struct Tunnel: Hashable, Codable, Sendable {
+    /// Unique on this gateway, such as `vpn-0123456789abcdef0-1`.
+    public var name: String
+    public var phase1: Phase1
+    public var phase2: Phase2
+    public var inside: Inside?
+    public var bgp: BGP?
+
+    public init(name: String, phase1: Phase1, phase2: Phase2, inside: Inside?, bgp: BGP?) {
+        self.name = name
+        self.phase1 = phase1
+        self.phase2 = phase2
+        self.inside = inside
+        self.bgp = bgp
+    }
+
+    /// The tunnel interface: addresses inside the tunnel and the size of its packets.
+    public struct Inside: Hashable, Codable, Sendable {
+        public var localAddress: IPPrefix
+        public var remoteAddress: IPPrefix
+        public var localAddress6: IPPrefix?
+        public var remoteAddress6: IPPrefix?
+        /// Upper bounds; the negotiated suite may demand less.
+        public var mtu: Int?
+        public var mss: Int?
+
+        public init(
+            localAddress: IPPrefix, remoteAddress: IPPrefix, localAddress6: IPPrefix? = nil,
+            remoteAddress6: IPPrefix? = nil, mtu: Int? = nil, mss: Int? = nil
+        ) {
+            self.localAddress = localAddress
+            self.remoteAddress = remoteAddress
+            self.localAddress6 = localAddress6
+            self.remoteAddress6 = remoteAddress6
+            self.mtu = mtu
+            self.mss = mss
+        }
+    }
+
+    public struct BGP: Hashable, Codable, Sendable {
+        public var localASN: UInt32
+        public var remoteASN: UInt32
+        public var neighbor: IPAddress
+        public var holdTimeSeconds: Int
+
+        public init(localASN: UInt32, remoteASN: UInt32, neighbor: IPAddress, holdTimeSeconds: Int) {
+            self.localASN = localASN
+            self.remoteASN = remoteASN
+            self.neighbor = neighbor
+            self.holdTimeSeconds = holdTimeSeconds
+        }
+    }
+}
+
+/// The terms of the IKE SA.
+public struct Phase1: Hashable, Codable, Sendable {
+    public var ikeVersion: Int
+    /// Our outside address as the peer knows it. Behind a NAT it is not one of ours.
+    public var localAddress: IPAddress?
+    /// The address of ours that we send from; nil lets the host choose by route.
+    public var bindAddress: IPAddress?
+    /// Nil accepts a peer at any address (responders only).
+    public var remoteAddress: IPAddress?
+    /// Nil means the address.
+    public var localID: IKEIdentity?
+    public var remoteID: IKEIdentity?
+    public var psk: Secret
+    public var encryption: [EncryptionAlgorithm]
+    public var integrity: [IntegrityAlgorithm]
+    public var dhGroups: [DHGroup]
+    public var lifetimeSeconds: Int
+    public var dpd: DPD
+    /// ESP always in UDP 4500, as accelerated AWS connections demand.
+    public var forceUDPEncapsulation: Bool
+
+    public init(
+        ikeVersion: Int = 2, localAddress: IPAddress?, bindAddress: IPAddress? = nil, remoteAddress: IPAddress?,
+        localID: IKEIdentity? = nil, remoteID: IKEIdentity? = nil, psk: Secret, encryption: [EncryptionAlgorithm],
+        integrity: [IntegrityAlgorithm], dhGroups: [DHGroup], lifetimeSeconds: Int, dpd: DPD,
+        forceUDPEncapsulation: Bool = false
+    ) {
+        self.ikeVersion = ikeVersion
+        self.localAddress = localAddress
+        self.bindAddress = bindAddress
+        self.remoteAddress = remoteAddress
+        self.localID = localID
+        self.remoteID = remoteID
+        self.psk = psk
+        self.encryption = encryption
+        self.integrity = integrity
+        self.dhGroups = dhGroups
+        self.lifetimeSeconds = lifetimeSeconds
+        self.dpd = dpd
+        self.forceUDPEncapsulation = forceUDPEncapsulation
+    }
+
+    /// Dead peer detection.
+    public struct DPD: Hashable, Codable, Sendable {
+        public var delaySeconds: Int
+        public var timeoutSeconds: Int
+        public var action: Action
+
+        public init(delaySeconds: Int, timeoutSeconds: Int, action: Action) {
+            self.delaySeconds = delaySeconds
+            self.timeoutSeconds = timeoutSeconds
+            self.action = action
+        }
+
+        public enum Action: String, Codable, Sendable { case restart, clear, none }
+    }
+}
+
+/// The terms of the child SA.
+public struct Phase2: Hashable, Codable, Sendable {
+    public var encryption: [EncryptionAlgorithm]
+    public var integrity: [IntegrityAlgorithm]
+    /// Empty means no PFS.
+    public var pfsGroups: [DHGroup]
+    public var lifetimeSeconds: Int
+    /// The selectors that are negotiated; AWS's default is everything to everything.
+    public var localSelectors: [IPPrefix]
+    public var remoteSelectors: [IPPrefix]
+    public var esn: Bool
+    public var replayWindow: Int
+
+    public init(
+        encryption: [EncryptionAlgorithm], integrity: [IntegrityAlgorithm], pfsGroups: [DHGroup],
+        lifetimeSeconds: Int, localSelectors: [IPPrefix], remoteSelectors: [IPPrefix], esn: Bool = false,
+        replayWindow: Int = 1024
+    ) {
+        self.encryption = encryption
+        self.integrity = integrity
+        self.pfsGroups = pfsGroups
+        self.lifetimeSeconds = lifetimeSeconds
+        self.localSelectors = localSelectors
+        self.remoteSelectors = remoteSelectors
+        self.esn = esn
+        self.replayWindow = replayWindow
+    }
+}

@@ -1,0 +1,179 @@
+public import Base
+
+/// How one tunnel is, as `GET /v1/tunnels` answers. Monitoring depends on these names.
+public struct TunnelStatus: Hashable, Codable, Sendable {
+    public var connector: String
+    public var tunnel: String
+    public var state: State
+    /// True on the tunnel that the connector's traffic takes now.
+    public var isActive: Bool
+    public var localAddress: String?
+    public var remoteAddress: String?
+    /// When the state last changed.
+    public var since: WallTime
+    public var dataPath: String
+    /// The tunnel's network interface, once there is one.
+    public var interface: String?
+    public var ike: IKE?
+    public var children: [Child]
+    public var dpd: DPD
+    /// The answer of the peer's inside address to our probes; nil where none is configured.
+    public var probe: Probe?
+    /// Weak algorithms in use, by name, such as `modp1024`.
+    public var weaknesses: [String]
+    public var lastError: String?
+
+    public init(
+        connector: String, tunnel: String, state: State, isActive: Bool, localAddress: String?, remoteAddress: String?,
+        since: WallTime, dataPath: String, interface: String?, ike: IKE?, children: [Child], dpd: DPD, probe: Probe?,
+        weaknesses: [String], lastError: String?
+    ) {
+        self.connector = connector
+        self.tunnel = tunnel
+        self.state = state
+        self.isActive = isActive
+        self.localAddress = localAddress
+        self.remoteAddress = remoteAddress
+        self.since = since
+        self.dataPath = dataPath
+        self.interface = interface
+        self.ike = ike
+        self.children = children
+        self.dpd = dpd
+        self.probe = probe
+        self.weaknesses = weaknesses
+        self.lastError = lastError
+    }
+
+    public enum State: String, Codable, Sendable, CaseIterable {
+        case disabled, offline, connecting, online
+        /// Up, but a check is failing.
+        case degraded
+    }
+
+    public struct IKE: Hashable, Codable, Sendable {
+        /// 16 hexadecimal digits each.
+        public var initiatorSPI: String
+        public var responderSPI: String
+        public var proposal: String
+        public var localID: String
+        public var remoteID: String
+        public var establishedAt: WallTime
+        public var rekeyAt: WallTime
+
+        public init(
+            initiatorSPI: String, responderSPI: String, proposal: String, localID: String, remoteID: String,
+            establishedAt: WallTime, rekeyAt: WallTime
+        ) {
+            self.initiatorSPI = initiatorSPI
+            self.responderSPI = responderSPI
+            self.proposal = proposal
+            self.localID = localID
+            self.remoteID = remoteID
+            self.establishedAt = establishedAt
+            self.rekeyAt = rekeyAt
+        }
+    }
+
+    public struct Child: Hashable, Codable, Sendable {
+        /// 8 hexadecimal digits each.
+        public var spiIn: String
+        public var spiOut: String
+        public var proposal: String
+        public var bytesIn: UInt64
+        public var bytesOut: UInt64
+        public var packetsIn: UInt64
+        public var packetsOut: UInt64
+        public var localNetworks: [String]
+        public var remoteNetworks: [String]
+        public var rekeyAt: WallTime
+
+        public init(
+            spiIn: String, spiOut: String, proposal: String, bytesIn: UInt64, bytesOut: UInt64, packetsIn: UInt64,
+            packetsOut: UInt64, localNetworks: [String], remoteNetworks: [String], rekeyAt: WallTime
+        ) {
+            self.spiIn = spiIn
+            self.spiOut = spiOut
+            self.proposal = proposal
+            self.bytesIn = bytesIn
+            self.bytesOut = bytesOut
+            self.packetsIn = packetsIn
+            self.packetsOut = packetsOut
+            self.localNetworks = localNetworks
+            self.remoteNetworks = remoteNetworks
+            self.rekeyAt = rekeyAt
+        }
+    }
+
+    public struct DPD: Hashable, Codable, Sendable {
+        /// When the peer last proved that it lives.
+        public var lastSeen: WallTime?
+        public var roundTripMilliseconds: Double?
+        /// Of the request that is under way or was last answered.
+        public var retransmits: Int
+
+        public init(lastSeen: WallTime?, roundTripMilliseconds: Double?, retransmits: Int) {
+            self.lastSeen = lastSeen
+            self.roundTripMilliseconds = roundTripMilliseconds
+            self.retransmits = retransmits
+        }
+    }
+
+    public struct Probe: Hashable, Codable, Sendable {
+        public var address: String
+        public var lastAnswer: WallTime?
+        public var roundTripMilliseconds: Double?
+        /// Probes in a row without an answer.
+        public var lost: Int
+
+        public init(address: String, lastAnswer: WallTime?, roundTripMilliseconds: Double?, lost: Int) {
+            self.address = address
+            self.lastAnswer = lastAnswer
+            self.roundTripMilliseconds = roundTripMilliseconds
+            self.lost = lost
+        }
+    }
+}
+
+/// `GET /v1/status`: the gateway in one answer.
+public struct GatewayStatus: Hashable, Codable, Sendable {
+    public var version: String
+    public var startedAt: WallTime
+    public var dataPath: String
+    public var tunnels: [TunnelStatus]
+
+    public init(version: String, startedAt: WallTime, dataPath: String, tunnels: [TunnelStatus]) {
+        self.version = version
+        self.startedAt = startedAt
+        self.dataPath = dataPath
+        self.tunnels = tunnels
+    }
+}
+
+/// One line of the event log, as `GET /v1/events` streams it.
+public struct GatewayEvent: Hashable, Codable, Sendable {
+    /// Rises by one for each event while the daemon lives.
+    public var number: UInt64
+    public var time: WallTime
+    public var level: Level
+    /// A word for programs, such as `tunnel-online`, `failover`, `dpd-timeout`, `connector-added`.
+    public var kind: String
+    public var connector: String?
+    public var tunnel: String?
+    /// One sentence for a person. Never a secret.
+    public var message: String
+
+    public init(
+        number: UInt64, time: WallTime, level: Level, kind: String, connector: String?, tunnel: String?, message: String
+    ) {
+        self.number = number
+        self.time = time
+        self.level = level
+        self.kind = kind
+        self.connector = connector
+        self.tunnel = tunnel
+        self.message = message
+    }
+
+    public enum Level: String, Codable, Sendable, CaseIterable { case info, warning, error }
+}
