@@ -5,6 +5,13 @@ public struct ByteReader: Sendable {
         public var offset: Int
         public var needed: Int
         public var available: Int
+
+        public init(offset: Int, needed: Int, available: Int) {
+            self.offset = offset
+            self.needed = needed
+            self.available = available
+        }
+
         public var description: String { "needs \(needed) bytes at offset \(offset), has \(available)" }
     }
 
