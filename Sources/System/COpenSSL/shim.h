@@ -13,3 +13,4 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
+#include "packet_hmac.h"
