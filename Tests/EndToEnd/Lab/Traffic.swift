@@ -1,0 +1,121 @@
+internal import Foundation
+internal import Glibc
+
+/// What a ping counted.
+struct PingCount: Sendable, CustomStringConvertible {
+    var sent: Int
+    var answered: Int
+    var lost: Int { sent - answered }
+    var description: String { "\(answered) of \(sent) answered" }
+
+    init(_ text: String) throws {
+        guard let match = text.firstMatch(of: /(\d+) packets transmitted, (\d+) received/),
+            let sent = Int(match.1), let answered = Int(match.2)
+        else { throw LabError("ping printed no summary: \(text)") }
+        self.sent = sent
+        self.answered = answered
+    }
+}
+
+/// A ping that goes on while the test does something else.
+struct RunningPing: Sendable {
+    fileprivate let child: Child
+
+    /// Goes on for a second, so that what has just changed carries traffic, then stops and counts.
+    func stop() async throws -> PingCount {
+        try await Task.sleep(for: .seconds(1))
+        child.signal(SIGINT)
+        guard await child.wait(seconds: 15) != nil else { throw LabError("ping did not end") }
+        return try PingCount(child.log)
+    }
+}
+
+extension Lab {
+    /// Pings `count` times and counts the answers.
+    func ping(
+        _ address: String = Topology.vpc, from host: Host = .client, count: Int = 5, interval: Double = 0.05
+    ) async throws -> PingCount {
+        let output = try await run(
+            "ping", ["-n", "-q", "-c", "\(count)", "-i", "\(interval)", "-W", "2", address], on: host,
+            seconds: 10 + Double(count) * interval)
+        return try PingCount(output.text)
+    }
+
+    /// Waits until pings are answered.
+    func waitForPing(
+        _ address: String = Topology.vpc, from host: Host = .client, within seconds: Double = 20
+    ) async throws {
+        try await eventually("\(host) reaches \(address)", within: seconds) {
+            try await self.run("ping", ["-n", "-c", "1", "-W", "1", address], on: host).status == 0
+        }
+    }
+
+    /// Pings fifty times a second until it is stopped.
+    func startPing(_ address: String = Topology.vpc, from host: Host = .client) throws -> RunningPing {
+        RunningPing(
+            child: try start(
+                "ping", ["-n", "-q", "-i", "0.02", "-W", "3", address], on: host,
+                log: "ping-\(host)-\(UUID().uuidString).log"))
+    }
+
+    /// Sends `megabytes` of random data by TCP and compares the checksums of both ends.
+    func transfer(megabytes: Int = 8, from source: Host = .client, to target: Host = .vpc) async throws {
+        let address = target == .vpc ? Topology.vpc : Topology.client
+        let name = UUID().uuidString
+        let sent = file("sent-" + name)
+        let received = file("received-" + name)
+        var generator = SystemRandomNumberGenerator()
+        let words = (0..<(megabytes << 17)).map { _ in generator.next() }
+        try words.withUnsafeBytes { try Data($0).write(to: URL(fileURLWithPath: sent)) }
+        let receiver = try start(
+            "socat", ["-u", "TCP-LISTEN:5999,reuseaddr", "CREATE:\(received)"], on: target, log: "receive-\(name).log")
+        // With `retry`, the sender waits for the receiver to listen.
+        try await must(
+            "socat", ["-u", "FILE:\(sent)", "TCP:\(address):5999,retry=50,interval=0.1"], on: source, seconds: 60)
+        guard await receiver.wait(seconds: 30) == 0 else { throw LabError("The receiver did not end: \(receiver.log)") }
+        let before = try Data(contentsOf: URL(fileURLWithPath: sent))
+        let after = try Data(contentsOf: URL(fileURLWithPath: received))
+        guard before == after else {
+            throw LabError("\(after.count) bytes arrived of \(before.count), or other ones than were sent")
+        }
+        unlink(sent)
+        unlink(received)
+    }
+
+    /// Records all that crosses the internet between the two sides.
+    func capture() async throws -> Capture {
+        let name = "capture-" + UUID().uuidString
+        let path = file(name)
+        let child = try start(
+            "tcpdump", ["-Z", "root", "-U", "-n", "-i", "any", "-w", path], on: .internet, log: name + ".log")
+        try await eventually("tcpdump listens") { child.log.contains("listening on") }
+        return Capture(child: child, path: path)
+    }
+}
+
+/// A recording of the packets that crossed the internet.
+struct Capture: Sendable {
+    fileprivate let child: Child
+    fileprivate let path: String
+
+    /// Ends the recording. The counts are then of what was recorded.
+    func stop() async throws {
+        child.signal(SIGINT)
+        guard await child.wait(seconds: 10) != nil else { throw LabError("tcpdump did not end") }
+    }
+
+    /// Packets that a filter of tcpdump's takes.
+    func count(_ filter: String) async throws -> Int {
+        let output = try await EndToEndTests.run("tcpdump", ["-n", "-r", path, filter])
+        return output.text.split(separator: "\n").count { $0.contains(" IP ") || $0.contains(" IP6 ") }
+    }
+
+    /// Packets with an inner address: none may cross in the clear.
+    func clearPackets() async throws -> Int {
+        try await count("net 10.0.0.0/8 or net 169.254.0.0/16")
+    }
+
+    func encryptedPackets() async throws -> Int {
+        try await count("esp or (udp port 4500 and udp[8:4] != 0)")
+    }
+}
