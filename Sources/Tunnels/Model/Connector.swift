@@ -138,12 +138,14 @@ public struct Phase1: Hashable, Codable, Sendable {
     public var dpd: DPD
     /// ESP always in UDP 4500, as accelerated AWS connections demand.
     public var forceUDPEncapsulation: Bool
+    /// We rekey at the latest this long before the lifetime ends; nil leaves it to the engine.
+    public var rekeyMarginSeconds: Int?
 
     public init(
         ikeVersion: Int = 2, localAddress: IPAddress?, bindAddress: IPAddress? = nil, remoteAddress: IPAddress?,
         localID: IKEIdentity? = nil, remoteID: IKEIdentity? = nil, psk: Secret, encryption: [EncryptionAlgorithm],
         integrity: [IntegrityAlgorithm], dhGroups: [DHGroup], lifetimeSeconds: Int, dpd: DPD,
-        forceUDPEncapsulation: Bool = false
+        forceUDPEncapsulation: Bool = false, rekeyMarginSeconds: Int? = nil
     ) {
         self.ikeVersion = ikeVersion
         self.localAddress = localAddress
@@ -158,6 +160,7 @@ public struct Phase1: Hashable, Codable, Sendable {
         self.lifetimeSeconds = lifetimeSeconds
         self.dpd = dpd
         self.forceUDPEncapsulation = forceUDPEncapsulation
+        self.rekeyMarginSeconds = rekeyMarginSeconds
     }
 
     /// Dead peer detection.
@@ -188,11 +191,13 @@ public struct Phase2: Hashable, Codable, Sendable {
     public var remoteSelectors: [IPPrefix]
     public var esn: Bool
     public var replayWindow: Int
+    /// We rekey at the latest this long before the lifetime ends; nil leaves it to the engine.
+    public var rekeyMarginSeconds: Int?
 
     public init(
         encryption: [EncryptionAlgorithm], integrity: [IntegrityAlgorithm], pfsGroups: [DHGroup],
         lifetimeSeconds: Int, localSelectors: [IPPrefix], remoteSelectors: [IPPrefix], esn: Bool = false,
-        replayWindow: Int = 1024
+        replayWindow: Int = 1024, rekeyMarginSeconds: Int? = nil
     ) {
         self.encryption = encryption
         self.integrity = integrity
@@ -202,5 +207,6 @@ public struct Phase2: Hashable, Codable, Sendable {
         self.remoteSelectors = remoteSelectors
         self.esn = esn
         self.replayWindow = replayWindow
+        self.rekeyMarginSeconds = rekeyMarginSeconds
     }
 }
