@@ -176,11 +176,11 @@ final class Gatehoused: Sendable {
     }
 
     func rekeyIKE(_ connector: String) async throws {
-        try await mustCLI(["connector", "rekey", connector, "--phase", "1"])
+        try await mustCLI(["connector", "rekey", connector, "--phase", "ike"])
     }
 
     func rekeyChild(_ connector: String) async throws {
-        try await mustCLI(["connector", "rekey", connector, "--phase", "2"])
+        try await mustCLI(["connector", "rekey", connector, "--phase", "child"])
     }
 
     // MARK: The status socket

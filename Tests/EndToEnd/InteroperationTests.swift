@@ -1,0 +1,175 @@
+internal import Testing
+
+/// One tunnel between our daemon and strongSwan, with terms given by hand.
+@Suite(.tags(.endToEnd), .timeLimit(.minutes(15)))
+struct InteroperationTests {
+    @Test(arguments: CipherSuite.all)
+    func weInitiate(_ suite: CipherSuite) async throws {
+        try await Lab.with { lab in
+            _ = try await StrongSwan(
+                lab, on: .aws1, [Pair.endpoint(lab.topology, suite)], inside: [Pair.insideEndpoint + "/30"])
+            let gateway = try await Gatehoused(lab)
+            let capture = try await lab.capture()
+            try await gateway.add(Pair.connector(lab.topology, suite))
+            let tunnel = try await gateway.waitForOnline()
+            #expect(tunnel.ike?.proposal == suite.ikeProposal)
+            #expect(tunnel.dataPath == "userspace")
+            #expect(tunnel.isActive)
+            #expect(tunnel.lastError == nil)
+            #expect(tunnel.children.count == 1)
+            try await expectTraffic(lab, capture)
+            let after = try #require(try await gateway.tunnel().children.first)
+            #expect(after.packetsIn > 10 && after.packetsOut > 10)
+            #expect(after.bytesOut > 8_000_000)
+            let isWeak = suite.ikeProposal.contains("modp1024") || suite.ikeProposal.contains("-sha1-")
+            #expect(tunnel.weaknesses.isEmpty != isWeak)
+        }
+    }
+
+    @Test(arguments: CipherSuite.all)
+    func weRespond(_ suite: CipherSuite) async throws {
+        try await Lab.with { lab in
+            let peer = try await StrongSwan(
+                lab, on: .aws1, [Pair.endpoint(lab.topology, suite)], inside: [Pair.insideEndpoint + "/30"])
+            let gateway = try await Gatehoused(lab)
+            var connector = Pair.connector(lab.topology, suite)
+            connector.initiation = "respond"
+            try await gateway.add(connector)
+            let capture = try await lab.capture()
+            try await eventually("the connector is in force") {
+                try await peer.attempt("customer").status == 0
+            }
+            let tunnel = try await gateway.waitForOnline()
+            #expect(tunnel.ike?.proposal == suite.ikeProposal)
+            try await expectTraffic(lab, capture)
+        }
+    }
+
+    /// Pings, a transfer each way, both inside addresses, and nothing in the clear.
+    private func expectTraffic(_ lab: Lab, _ capture: Capture) async throws {
+        try await lab.waitForPing()
+        #expect(try await lab.ping(count: 10).lost == 0)
+        #expect(try await lab.ping(Topology.client, from: .vpc, count: 10).lost == 0)
+        #expect(try await lab.ping(Pair.insideEndpoint, from: .gateway).lost == 0)
+        #expect(try await lab.ping(Pair.insideGateway, from: .aws1).lost == 0)
+        try await lab.transfer()
+        try await lab.transfer(from: .vpc, to: .client)
+        try await capture.stop()
+        #expect(try await capture.clearPackets() == 0)
+        #expect(try await capture.encryptedPackets() > 100)
+    }
+
+    @Test func weGetThroughTheNAT() async throws {
+        try await Lab.with(Topology(isBehindNAT: true)) { lab in
+            _ = try await StrongSwan(lab, on: .aws1, [Pair.endpoint(lab.topology, .gcm)])
+            let gateway = try await Gatehoused(lab)
+            let capture = try await lab.capture()
+            var connector = Pair.connector(lab.topology, .gcm)
+            connector.inside = nil
+            try await gateway.add(connector)
+            try await gateway.waitForOnline()
+            try await lab.waitForPing()
+            #expect(try await lab.ping(count: 10).lost == 0)
+            try await lab.transfer()
+            try await capture.stop()
+            #expect(try await capture.clearPackets() == 0)
+            #expect(try await capture.count("esp") == 0)
+            #expect(try await capture.encryptedPackets() > 100)
+        }
+    }
+
+    /// Who starts a rekey, and of what.
+    enum Rekey: String, CaseIterable, Sendable {
+        case ourIKE, ourChild, theirIKE, theirChild
+    }
+
+    @Test(arguments: Rekey.allCases)
+    func rekeyLosesNoPing(_ rekey: Rekey) async throws {
+        try await Lab.with { lab in
+            let peer = try await StrongSwan(lab, on: .aws1, [Pair.endpoint(lab.topology, .common)])
+            let gateway = try await Gatehoused(lab)
+            var connector = Pair.connector(lab.topology, .common)
+            connector.inside = nil
+            try await gateway.add(connector)
+            let before = try await gateway.waitForOnline()
+            try await lab.waitForPing()
+            let ping = try lab.startPing()
+            for round in 1...3 {
+                let last = try await gateway.tunnel()
+                switch rekey {
+                case .ourIKE: try await gateway.rekeyIKE(connector.name)
+                case .ourChild: try await gateway.rekeyChild(connector.name)
+                case .theirIKE: try await peer.rekeyIKE("customer")
+                case .theirChild: try await peer.rekeyChild("customer")
+                }
+                try await gateway.waitFor("lab-1", "rekeyed, round \(round)") { now in
+                    switch rekey {
+                    case .ourIKE, .theirIKE: now.ike != nil && now.ike != last.ike
+                    case .ourChild, .theirChild: now.children.count == 1 && now.children[0].spiIn != last.children[0].spiIn
+                    }
+                }
+                try await eventually("one pair is left") { try await peer.hasOnePair() }
+            }
+            let count = try await ping.stop()
+            #expect(count.lost == 0, "\(count)")
+            #expect(count.sent > 30)
+            let after = try await gateway.tunnel()
+            #expect(after.state == "online")
+            #expect(after.lastError == nil)
+            #expect(after.children.count == 1)
+            switch rekey {
+            case .ourIKE, .theirIKE: #expect(after.children[0].spiIn == before.children[0].spiIn)
+            case .ourChild, .theirChild: #expect(after.ike == before.ike)
+            }
+        }
+    }
+
+    @Test func shortLifetimesRekeyByThemselves() async throws {
+        try await Lab.with { lab in
+            var theirs = Pair.endpoint(lab.topology, .gcm)
+            // Both sides rekey at their own pace, so that collisions have a chance.
+            theirs.childRekeySeconds = 4
+            theirs.ikeRekeySeconds = 7
+            _ = try await StrongSwan(lab, on: .aws1, [theirs])
+            let gateway = try await Gatehoused(lab)
+            var connector = Pair.connector(lab.topology, .gcm)
+            connector.inside = nil
+            try await gateway.add(connector)
+            let before = try await gateway.waitForOnline()
+            try await lab.waitForPing()
+            let ping = try lab.startPing()
+            let after = try await gateway.waitFor("lab-1", "rekeyed both ways", within: 40) {
+                $0.ike != before.ike && $0.children.count == 1 && $0.children[0].spiIn != before.children[0].spiIn
+            }
+            #expect(after.state == "online")
+            let count = try await ping.stop()
+            #expect(count.lost == 0, "\(count)")
+        }
+    }
+
+    /// Between two of our own daemons nothing forces UDP encapsulation: ESP travels as IP protocol 50.
+    @Test func twoOfOursUseRawESP() async throws {
+        try await Lab.with { lab in
+            let endpoint = try await Gatehoused(lab, on: .aws1)
+            var theirs = Pair.connector(lab.topology, .gcm)
+            theirs.initiation = "respond"
+            theirs.localAddress = lab.topology.endpoints[0]
+            theirs.remoteAddress = lab.topology.customer
+            theirs.localNetworks = [Topology.remoteNetwork]
+            theirs.remoteNetworks = [Topology.localNetwork]
+            theirs.inside = (Pair.insideEndpoint + "/30", Pair.insideGateway + "/30")
+            try await endpoint.add(theirs)
+            let gateway = try await Gatehoused(lab)
+            let capture = try await lab.capture()
+            try await gateway.add(Pair.connector(lab.topology, .gcm))
+            try await gateway.waitForOnline()
+            try await endpoint.waitForOnline()
+            try await lab.waitForPing()
+            #expect(try await lab.ping(count: 10).lost == 0)
+            try await lab.transfer()
+            try await capture.stop()
+            #expect(try await capture.clearPackets() == 0)
+            #expect(try await capture.count("esp") > 100)
+        }
+    }
+}
