@@ -7,4 +7,6 @@
 #include <linux/rtnetlink.h>
 #include <linux/if_link.h>
 #include <linux/if_addr.h>
+#include <linux/fib_rules.h>
 #include <libmnl/libmnl.h>
+#include "process.h"
