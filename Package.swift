@@ -29,6 +29,7 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -41,6 +42,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -69,9 +71,10 @@ let package = Package(
         room("Store", ["Base", "Cryptography", "Tunnels", grdb]),
         room("Host", ["Base", "Cryptography", "ESP", "IKE", "Tunnels", "CLinux", "CMnl"]),
         room("Portal", ["Base", "Tunnels", hummingbird, nioCore, nioPosix, nioHTTP1, logging]),
-        room("Gateway", ["Base", "Cryptography", "IKE", "Tunnels", "Host", "Store", "Portal", logging]),
+        room("Gateway", ["Base", "Cryptography", "IKE", "Tunnels", "Host", "Store", "Portal", logging, yams]),
         .executableTarget(
-            name: "gatehoused", dependencies: ["Gateway", "Base", argumentParser, logging], swiftSettings: strict),
+            name: "gatehoused", dependencies: ["Gateway", "Base", argumentParser, logging, unixSignals],
+            swiftSettings: strict),
         .executableTarget(
             name: "gatehouse",
             dependencies: ["Base", "Cryptography", "Tunnels", "Portal", "Host", argumentParser, yams, nioCore, nioPosix, nioHTTP1],

@@ -62,15 +62,21 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
 }
 
 extension Secret: Codable {
+    /// Writes `"(hidden)"`, unless the encoder says ``revealSecrets``; a ``Vault`` gets the secret itself.
     public func encode(to encoder: any Encoder) throws {
+        (encoder.userInfo[Self.vault] as? Vault)?.put(self, at: encoder.codingPath)
         var container = encoder.singleValueContainer()
         let isRevealed = encoder.userInfo[Self.revealSecrets] as? Bool == true
         try container.encode(isRevealed ? exposedBytes.hexadecimal : "(hidden)")
     }
 
-    /// Reads hexadecimal; a hidden secret cannot be read back.
+    /// Reads hexadecimal, or takes a hidden secret from the decoder's ``Vault``.
     public convenience init(from decoder: any Decoder) throws {
         let text = try decoder.singleValueContainer().decode(String.self)
+        if text == "(hidden)", let kept = (decoder.userInfo[Self.vault] as? Vault)?.secret(at: decoder.codingPath) {
+            self.init(count: kept.count) { bytes in kept.withUnsafeBytes { bytes.copyMemory(from: $0) } }
+            return
+        }
         guard let bytes = [UInt8](hexadecimal: text) else {
             throw DecodingError.dataCorrupted(
                 .init(codingPath: decoder.codingPath, debugDescription: "a secret that is hidden or not hexadecimal"))

@@ -1,0 +1,82 @@
+import Foundation
+import GRDB
+
+/// The tables, one migration a step. A step that has been released is never edited; a change is a new step.
+enum Schema {
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1 connectors and audit trail") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE connector (
+                        id TEXT PRIMARY KEY,
+                        position INTEGER NOT NULL,
+                        enabled INTEGER NOT NULL,
+                        -- JSON of the definition, secrets left out.
+                        definition TEXT NOT NULL,
+                        createdAt TEXT NOT NULL,
+                        updatedAt TEXT NOT NULL
+                    ) STRICT;
+                    -- Tunnel names are unique over all connectors.
+                    CREATE TABLE tunnel (
+                        name TEXT PRIMARY KEY,
+                        connector TEXT NOT NULL REFERENCES connector (id) ON DELETE CASCADE
+                    ) STRICT;
+                    -- `place` is where the secret stands in the definition, such as tunnels.0.phase1.psk.
+                    CREATE TABLE secret (
+                        connector TEXT NOT NULL REFERENCES connector (id) ON DELETE CASCADE,
+                        place TEXT NOT NULL,
+                        sealed BLOB NOT NULL,
+                        PRIMARY KEY (connector, place)
+                    ) STRICT;
+                    CREATE TABLE audit (
+                        number INTEGER PRIMARY KEY AUTOINCREMENT,
+                        time TEXT NOT NULL,
+                        actor TEXT NOT NULL,
+                        action TEXT NOT NULL,
+                        subject TEXT NOT NULL,
+                        detail TEXT
+                    ) STRICT;
+                    CREATE TRIGGER auditIsNeverChanged BEFORE UPDATE ON audit
+                        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
+                    CREATE TRIGGER auditIsNeverShortened BEFORE DELETE ON audit
+                        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
+                    """)
+        }
+        return migrator
+    }
+
+    /// Opens, checks and migrates. New files are readable by their owner only.
+    static func open(path: String?) throws -> any DatabaseWriter {
+        var configuration = Configuration()
+        configuration.label = "gatehouse"
+        configuration.foreignKeysEnabled = true
+        configuration.busyMode = .timeout(5)
+        configuration.prepareDatabase { database in
+            // FULL: a commit is on disk before it returns, also in WAL mode.
+            try database.execute(sql: "PRAGMA synchronous = FULL")
+            // Removed rows held secrets, if only sealed ones.
+            try database.execute(sql: "PRAGMA secure_delete = ON")
+        }
+        guard let path else {
+            let queue = try DatabaseQueue(configuration: configuration)
+            try migrator.migrate(queue)
+            return queue
+        }
+        // Made here so that SQLite, which gives its journal files the mode of the database, never makes one that
+        // others can read.
+        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else {
+            throw StoreError.unusable(path: path, reason: String(cString: strerror(errno)))
+        }
+        Glibc.close(descriptor)
+        let pool = try DatabasePool(path: path, configuration: configuration)
+        let isNewer = try pool.read { database in try migrator.hasBeenSuperseded(database) }
+        guard !isNewer else {
+            try pool.close()
+            throw StoreError.newer(path: path)
+        }
+        try migrator.migrate(pool)
+        return pool
+    }
+}

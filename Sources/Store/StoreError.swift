@@ -1,0 +1,36 @@
+/// Why the store refused or could not do something, in words for a person.
+public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The database file cannot be opened or is none of ours.
+    case unusable(path: String, reason: String)
+    /// The database was written by a newer Gatehouse.
+    case newer(path: String)
+    case exists(String)
+    case unknown(String)
+    case tunnelNameTaken(String, connector: String)
+    /// A secret does not open: another machine key, or someone changed the file.
+    case sealBroken(connector: String)
+    case definitionBroken(connector: String, reason: String)
+    case failed(reason: String)
+
+    public var description: String {
+        switch self {
+        case .unusable(let path, let reason):
+            "The database \(path) cannot be used: \(reason)."
+        case .newer(let path):
+            "The database \(path) was written by a newer Gatehouse. Install that version again; nothing was changed."
+        case .exists(let id):
+            "There is a connector '\(id)' already. Remove it first, or replace it."
+        case .unknown(let id):
+            "There is no connector '\(id)'. `gatehouse connector list` shows those that exist."
+        case .tunnelNameTaken(let tunnel, let connector):
+            "A tunnel named '\(tunnel)' exists already, in connector '\(connector)'. Choose another name."
+        case .sealBroken(let connector):
+            "The secrets of connector '\(connector)' do not open: the machine key is not the one they were sealed with, "
+                + "or the database was changed by hand. Put the right machine.key back, or remove and import the connector anew."
+        case .definitionBroken(let connector, let reason):
+            "The stored definition of connector '\(connector)' cannot be read: \(reason). Remove it and import it anew."
+        case .failed(let reason):
+            "The database refused: \(reason)."
+        }
+    }
+}
