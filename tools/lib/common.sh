@@ -1,0 +1,109 @@
+# Messages, packages and the build: what tools/run, tools/test and tools/bench share. Sourced, not run.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# Built dependencies are kept outside the tree, so that another clone finds them.
+builds=${GATEHOUSE_BUILD:-$HOME/.cache/gatehouse}
+export SWIFT_BACKTRACE=enable=no
+
+if [[ -t 1 && -z ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; then
+    is_terminal=yes bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' yellow=$'\e[33m' red=$'\e[31m' plain=$'\e[0m'
+else
+    is_terminal='' bold='' dim='' green='' yellow='' red='' plain=''
+fi
+
+die() {
+    printf '%s%s%s\n' "$red" "$*" "$plain" >&2
+    exit 1
+}
+
+# Seconds with one decimal since the script was started.
+elapsed() {
+    local now=${EPOCHREALTIME/[^0-9]/}
+    : "${started_at:=$now}"
+    local tenths=$(((now - started_at) / 100000))
+    printf '%d.%d' $((tenths / 10)) $((tenths % 10))
+}
+started_at=${EPOCHREALTIME/[^0-9]/}
+
+# A headline with the time, and lines that belong to it.
+step() { printf '%s%6s s  %s%s\n' "$bold" "$(elapsed)" "$*" "$plain"; }
+note() { printf '          %s%s%s\n' "$dim" "$*" "$plain"; }
+good() { printf '          %s✓%s %s\n' "$green" "$plain" "$*"; }
+indented() { sed 's/^/          /'; }
+
+# On a terminal, one line that the next one overwrites; nothing elsewhere.
+ticker() { [[ -z $is_terminal ]] || printf '\r\e[K          %s… %s%s' "$dim" "$*" "$plain"; }
+ticker_end() { [[ -z $is_terminal ]] || printf '\r\e[K'; }
+
+# need_packages PROGRAM=PACKAGE…: installs the packages whose program (or, with a slash, file) is missing.
+need_packages() {
+    local pair want missing=()
+    for pair in "$@"; do
+        want=${pair%%=*}
+        if [[ $want == */* ]]; then
+            # The pattern may have a wildcard, for folders named after the architecture.
+            compgen -G "$want" >/dev/null || missing+=("${pair#*=}")
+        elif ! PATH=$PATH:/usr/sbin:/sbin command -v "$want" >/dev/null; then
+            missing+=("${pair#*=}")
+        fi
+    done
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+    if [[ $(id -u) -ne 0 ]]; then
+        die "Missing on this host: ${missing[*]}. Install with: sudo apt-get install ${missing[*]}"
+    fi
+    command -v apt-get >/dev/null || die "Missing on this host: ${missing[*]} (Debian's package names)."
+    step "Installing ${missing[*]}"
+    local log
+    log=$(mktemp)
+    if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+        "${missing[@]}"; } </dev/null >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        die "apt-get could not install ${missing[*]}."
+    fi
+    rm -f "$log"
+}
+
+packages_to_build=(
+    pkg-config=pkg-config g++=g++ "/usr/include/openssl/evp.h=libssl-dev"
+    "/usr/include/libmnl/libmnl.h=libmnl-dev" "/usr/include/libxml2/libxml/tree.h=libxml2-dev"
+    "/usr/include/sqlite3.h=libsqlite3-dev"
+)
+packages_of_lab=(
+    ip=iproute2 sysctl=procps ping=iputils-ping curl=curl jq=jq socat=socat tcpdump=tcpdump nft=nftables
+)
+packages_of_strongswan=(
+    charon-systemd=charon-systemd swanctl=strongswan-swanctl
+    "/usr/lib/ipsec/plugins/libstrongswan-openssl.so=libstrongswan-standard-plugins"
+    "/usr/lib/ipsec/plugins/libstrongswan-chapoly.so=libstrongswan-extra-plugins"
+    "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so=libcharon-extra-plugins"
+)
+
+need_swift() {
+    command -v swift >/dev/null || die "Swift is not installed. Gatehouse needs Swift 6.2 or newer: swift.org/install"
+}
+
+# build CONFIGURATION PRODUCT…: builds and sets $binaries to the folder with the programs.
+build() {
+    local configuration=$1 product log
+    shift
+    need_swift
+    mkdir -p "$builds"
+    binaries=$builds/$configuration/$configuration
+    for product in "$@"; do
+        local command=(swift build --package-path "$root" --scratch-path "$builds/$configuration"
+            -c "$configuration" --product "$product")
+        if [[ -n $is_terminal ]]; then
+            "${command[@]}" || die "The build of $product failed; the reason stands above."
+        else
+            log=$(mktemp)
+            if ! "${command[@]}" >"$log" 2>&1; then
+                grep -E 'error|warning' "$log" | sort -u | head -n 40 >&2 || true
+                tail -n 20 "$log" >&2
+                rm -f "$log"
+                die "The build of $product failed; the reason stands above."
+            fi
+            rm -f "$log"
+        fi
+    done
+}

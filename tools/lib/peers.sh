@@ -1,0 +1,157 @@
+# The daemons of the lab: our own and strongSwan. Sourced after common.sh and topology.sh.
+
+# start_gatehoused HOST: with an empty store unless one is there. Its sockets are in $folder/HOST/run.
+start_gatehoused() {
+    local host=$1
+    mkdir -p "$folder/$host/state"
+    start "$host" "$host" "$binaries/gatehoused" --state-directory "$folder/$host/state" \
+        --runtime-directory "$folder/$host/run" --data-path userspace --log-level info
+    wait_for 20 "gatehoused on $host" is_answering "$host" || {
+        tail -n 20 "$folder/$host.log" >&2
+        die "gatehoused on $host does not answer; the end of its log stands above."
+    }
+}
+
+is_answering() {
+    kill -0 "${processes[$1]}" &&
+        curl -s --max-time 2 --unix-socket "$folder/$1/run/control.sock" http://localhost/health
+}
+
+# gatehouse HOST WORDS…: the command line, speaking to the daemon of a host.
+gatehouse() { "$binaries/gatehouse" --socket-directory "$folder/$1/run" "${@:2}"; }
+
+# tunnels HOST: what its status socket says.
+tunnels() {
+    curl -s --fail --max-time 5 --unix-socket "$folder/$1/run/status.sock" http://localhost/v1/tunnels
+}
+
+# connector FILE NAME INITIATION LOCAL REMOTE LOCAL_NETWORK REMOTE_NETWORK PSK ENCRYPTION INTEGRITY GROUP INSIDE:
+# writes a connector by hand. INTEGRITY names the PRF beside an AEAD cipher; INSIDE is "local remote" or empty.
+connector() {
+    local esp_integrity=${10} inside=${12:-}
+    [[ $9 != *gcm* && $9 != *poly* ]] || esp_integrity=
+    cat >"$1" <<YAML
+id: $2
+name: $2
+initiation: $3
+localNetworks: ["$6"]
+remoteNetworks: ["$7"]
+tunnels:
+  - name: $2-1
+    phase1:
+      localAddress: $4
+      remoteAddress: $5
+      psk: "$8"
+      encryption: [$9]
+      integrity: [${10}]
+      dhGroups: [${11}]
+      lifetimeSeconds: 28800
+      dpd: {delaySeconds: 10, timeoutSeconds: 30, action: restart}
+    phase2:
+      encryption: [$9]
+      integrity: [$esp_integrity]
+      pfsGroups: [${11}]
+      lifetimeSeconds: 3600
+      localSelectors: ["0.0.0.0/0"]
+      remoteSelectors: ["0.0.0.0/0"]
+YAML
+    [[ -z $inside ]] || echo "    inside: {localAddress: ${inside% *}/30, remoteAddress: ${inside#* }/30}" >>"$1"
+}
+
+# start_strongswan HOST LOCAL REMOTE NETWORK PSK IKE ESP [INSIDE]: one connection "peer" with a child "net", everything
+# to everything. NETWORK is routed into the tunnel while it is up. kernel-libipsec would route everything into the
+# tunnel, so its routing table is consulted after the main one.
+start_strongswan() {
+    local host=$1 local=$2 remote=$3 network=$4 psk=$5 ike=$6 esp=$7 inside=${8:-} d=$folder/$1
+    mkdir -p "$d/swanctl"
+    rm -rf "$d/vici" "$d/up"
+    cat >"$d/strongswan.conf" <<CONF
+charon-systemd {
+    load = random nonce openssl pem pkcs1 pubkey x509 kdf hmac gcm chapoly kernel-libipsec kernel-netlink socket-default vici updown
+    install_virtual_ip = no
+    process_route = no
+    routing_table_prio = 40000
+    retransmit_timeout = 2.0
+    retransmit_tries = 3
+    journal {
+        default = -1
+    }
+    filelog {
+        stderr {
+            default = 1
+            time_format = %H:%M:%S
+        }
+    }
+    plugins {
+        vici {
+            socket = unix://$d/vici
+        }
+    }
+}
+swanctl {
+    load = random openssl pem pkcs1
+    socket = unix://$d/vici
+}
+CONF
+    cat >"$d/updown" <<SCRIPT
+#!/bin/sh
+# Which IKE SAs are up is kept in files: when one replaces another, "down" can come after "up".
+mkdir -p $d/up
+case \$PLUTO_VERB in
+up-client) touch $d/up/\$PLUTO_UNIQUEID ;;
+down-client) rm -f $d/up/\$PLUTO_UNIQUEID ;;
+esac
+if [ -n "\$(ls $d/up)" ]; then
+    ip route replace $network dev ipsec0 metric 100
+else
+    ip route delete $network dev ipsec0 metric 100
+fi
+SCRIPT
+    chmod +x "$d/updown"
+    cat >"$d/swanctl/swanctl.conf" <<CONF
+connections {
+    peer {
+        version = 2
+        proposals = $ike
+        local_addrs = $local
+        remote_addrs = $remote
+        dpd_delay = 10s
+        mobike = no
+        encap = yes
+        unique = replace
+        local {
+            auth = psk
+            id = $local
+        }
+        remote {
+            auth = psk
+            id = $remote
+        }
+        children {
+            net {
+                local_ts = 0.0.0.0/0
+                remote_ts = 0.0.0.0/0
+                esp_proposals = $esp
+                updown = $d/updown
+            }
+        }
+    }
+}
+secrets {
+    ike-peer {
+        secret = "$psk"
+    }
+}
+CONF
+    STRONGSWAN_CONF=$d/strongswan.conf start "$host" "$host" /usr/sbin/charon-systemd
+    wait_for 20 "strongSwan on $host" swanctl_on "$host" --load-all || {
+        tail -n 20 "$folder/$host.log" >&2
+        die "strongSwan on $host does not answer; the end of its log stands above."
+    }
+    [[ -z $inside ]] || ip -n "$lab-$host" addr add "$inside/30" dev ipsec0
+}
+
+# swanctl_on HOST WORDS…
+swanctl_on() {
+    STRONGSWAN_CONF=$folder/$1/strongswan.conf SWANCTL_DIR=$folder/$1/swanctl swanctl "${@:2}"
+}
