@@ -29,11 +29,17 @@ public struct TunnelRoute: Hashable, Codable, Sendable {
     public var metric: UInt32
     /// The source address that the gateway itself uses, if any.
     public var preferredSource: IPAddress?
+    /// Leads nowhere: packets are refused instead of leaving by the default route. `interface` is then ignored.
+    public var isUnreachable: Bool
 
-    public init(destination: IPPrefix, interface: String, metric: UInt32, preferredSource: IPAddress? = nil) {
+    public init(
+        destination: IPPrefix, interface: String, metric: UInt32, preferredSource: IPAddress? = nil,
+        isUnreachable: Bool = false
+    ) {
         self.destination = destination
         self.interface = interface
         self.metric = metric
         self.preferredSource = preferredSource
+        self.isUnreachable = isUnreachable
     }
 }
