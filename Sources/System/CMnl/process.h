@@ -2,6 +2,7 @@
 // System calls that Swift's Glibc does not show: variadic ones, and those behind _GNU_SOURCE.
 // Each returns what the call returns, with errno set.
 #include <net/if.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -34,4 +35,55 @@ static inline int gh_clock_state(void) {
     struct timex state;
     memset(&state, 0, sizeof state);
     return adjtimex(&state);
+}
+
+// glibc hides in6_pktinfo behind _GNU_SOURCE; this is its layout (RFC 3542 section 6).
+struct gh_in6_pktinfo {
+    struct in6_addr ipi6_addr;
+    unsigned int ipi6_ifindex;
+};
+
+// Sends from a chosen source address (IP_PKTINFO, IPV6_PKTINFO), which must be one of this machine's. `source` and
+// `target` point at 4 or 16 bytes in network order. Never waits.
+static inline ssize_t gh_send_from(int fd, int family, const void *source, const void *target,
+                                   const void *data, size_t length) {
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(struct gh_in6_pktinfo))];
+    } control;
+    struct sockaddr_in to4;
+    struct sockaddr_in6 to6;
+    struct iovec part = {(void *)data, length};
+    struct msghdr message;
+    memset(&control, 0, sizeof control);
+    memset(&message, 0, sizeof message);
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = &control;
+    if (family == AF_INET) {
+        memset(&to4, 0, sizeof to4);
+        to4.sin_family = AF_INET;
+        memcpy(&to4.sin_addr, target, 4);
+        message.msg_name = &to4;
+        message.msg_namelen = sizeof to4;
+        message.msg_controllen = CMSG_SPACE(sizeof(struct in_pktinfo));
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = IPPROTO_IP;
+        header->cmsg_type = IP_PKTINFO;
+        header->cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo));
+        memcpy(&((struct in_pktinfo *)CMSG_DATA(header))->ipi_spec_dst, source, 4);
+    } else {
+        memset(&to6, 0, sizeof to6);
+        to6.sin6_family = AF_INET6;
+        memcpy(&to6.sin6_addr, target, 16);
+        message.msg_name = &to6;
+        message.msg_namelen = sizeof to6;
+        message.msg_controllen = CMSG_SPACE(sizeof(struct gh_in6_pktinfo));
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = IPPROTO_IPV6;
+        header->cmsg_type = IPV6_PKTINFO;
+        header->cmsg_len = CMSG_LEN(sizeof(struct gh_in6_pktinfo));
+        memcpy(&((struct gh_in6_pktinfo *)CMSG_DATA(header))->ipi6_addr, source, 16);
+    }
+    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -1,0 +1,71 @@
+import Base
+@testable import Host
+import Testing
+
+@Suite("Watching the kernel's changes", .timeLimit(.minutes(1)))
+struct KernelWatcherTests {
+    @Test("Links, addresses and routes that come and go are told, whoever changed them")
+    func events() async throws {
+        let lab = try KernelLab()
+        let watcher = try KernelWatcher(in: lab.namespace)
+        var events = watcher.events.makeAsyncIterator()
+        /// Passes over the events in between, such as IPv6's own.
+        func wait(for isWanted: (KernelEvent) -> Bool) async throws {
+            while let event = await events.next() {
+                if isWanted(event) { return }
+            }
+            throw CannotRun(reason: "the stream ended")
+        }
+        try lab.addPair("gh0", "far0")
+        try await wait { if case .link(let link) = $0 { link.name == "gh0" && link.isUp } else { false } }
+        let address = IPPrefix("169.254.10.2/30")
+        try lab.ip("addr add 169.254.10.2/30 dev gh0")
+        try await wait { if case .address(let new) = $0 { new.address == address } else { false } }
+        try lab.ip("route add unreachable 10.0.0.0/16 proto 71 metric 9")
+        let route = KernelRoute(destination: try #require(IPPrefix("10.0.0.0/16")), kind: .unreachable, metric: 9)
+        try await wait { $0 == .route(route) }
+        try lab.ip("-6 route add fd00::/48 dev gh0 proto 71")
+        try await wait { if case .route(let new) = $0 { new.destination == IPPrefix("fd00::/48") } else { false } }
+        try lab.ip("route del unreachable 10.0.0.0/16")
+        try await wait { $0 == .routeRemoved(route) }
+        try lab.ip("addr del 169.254.10.2/30 dev gh0")
+        try await wait { if case .addressRemoved(let old) = $0 { old.address == address } else { false } }
+        try lab.ip("link del gh0")
+        try await wait { if case .linkRemoved(let link) = $0 { link.name == "gh0" } else { false } }
+        watcher.stop()
+        while await events.next() != nil {}
+    }
+
+    @Test("When more happens than is read, the reader is told that it has missed something")
+    func overrun() async throws {
+        let lab = try KernelLab()
+        let watcher = try KernelWatcher(in: lab.namespace)
+        let netlink = try Netlink(in: lab.namespace)
+        let base = try #require(IPAddress("10.0.0.0"))
+        for number in 0..<6000 {
+            try netlink.addRoute(
+                KernelRoute(destination: IPPrefix(host: base.advanced(by: number)), kind: .blackhole, metric: 1))
+        }
+        // Reading makes room; the note comes in front of the next event that fits.
+        var seen = 0
+        var number = 6000
+        for await event in watcher.events {
+            if event == .overrun { break }
+            seen += 1
+            guard seen >= 4096 else { continue }
+            try netlink.addRoute(
+                KernelRoute(destination: IPPrefix(host: base.advanced(by: number)), kind: .blackhole, metric: 1))
+            number += 1
+        }
+        #expect(seen < 6000)
+    }
+
+    @Test("The stream ends when the watcher is let go")
+    func release() async throws {
+        let lab = try KernelLab()
+        var watcher: KernelWatcher? = try KernelWatcher(in: lab.namespace)
+        let events = try #require(watcher?.events)
+        watcher = nil
+        for await _ in events {}
+    }
+}
