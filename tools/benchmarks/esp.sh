@@ -96,7 +96,7 @@ for ((round = 1; round <= rounds; round++)); do
 done
 
 median() { tr ' ' '\n' <<<"$1" | sed '/^$/d' | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", b > 0 ? a / b : 0 }'; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", (b > 0 ? a / b : 0) }'; }
 echo
 for direction in out in; do
     ours=$(median "${mbits[gatehouse.$direction]}") theirs=$(median "${mbits[strongswan.$direction]}")
