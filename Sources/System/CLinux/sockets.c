@@ -44,7 +44,8 @@ int clinux_socket(int is_ipv6, int protocol, const uint8_t *bytes, uint16_t port
     if (fd < 0) return -errno;
     int error = 0;
     if (is_ipv6) {
-        if (!error) error = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+        // A raw IPv6 socket sees IPv6 alone anyway, and refuses the option.
+        if (is_udp) error = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
         if (!error) error = set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
         if (!error) error = set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
         if (!error) error = set(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 64);

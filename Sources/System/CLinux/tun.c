@@ -20,7 +20,7 @@ int clinux_tun_open(const char *name, int offload) {
     struct ifreq request;
     memset(&request, 0, sizeof request);
     strcpy(request.ifr_name, name);
-    request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL;
+    request.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
     int size = sizeof(clinux_vnet_header), error = 0;
     unsigned features = offload ? TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 : 0;
     if (ioctl(fd, TUNSETIFF, &request)) error = errno == EBUSY ? -EEXIST : -errno;

@@ -5,5 +5,6 @@
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <stdint.h>
+#include "events.h"
 #include "sockets.h"
 #include "tun.h"

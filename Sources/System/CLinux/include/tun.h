@@ -14,6 +14,8 @@ typedef struct {
     uint16_t checksum_offset;
 } clinux_vnet_header;
 
+enum { CLINUX_VNET_NEEDS_CHECKSUM = 1, CLINUX_VNET_WHOLE = 0, CLINUX_VNET_TCP4 = 1, CLINUX_VNET_TCP6 = 4 };
+
 // A TUN device that lives as long as the returned descriptor: raw IP with a clinux_vnet_header, non-blocking. With
 // `offload` the kernel hands over TCP in pieces of up to 64 KiB, checksums unfinished. -EEXIST: the name is taken.
 int clinux_tun_open(const char *name, int offload);
@@ -24,5 +26,5 @@ int clinux_link_set_up(const char *name);
 int clinux_link_no_autoconf(int index);
 // Adds (or, with `add` zero, removes) an address with its prefix length.
 int clinux_address(int index, int is_ipv6, const uint8_t *address, int prefix_length, int add);
-// fcntl(F_SETFL, O_NONBLOCK) and such are done where descriptors are made; this is setns(2) for tests.
+// Moves the calling thread, and what it opens and starts from now on, into the namespace that `path` names.
 int clinux_enter_network_namespace(const char *path);

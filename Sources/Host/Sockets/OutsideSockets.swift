@@ -1,0 +1,153 @@
+public import Base
+import CLinux
+import Glibc
+public import IKE
+import Synchronization
+
+/// Where the gateway listens on its outside.
+public struct SocketConfiguration: Hashable, Sendable {
+    /// Addresses to listen on; `0.0.0.0` and `::` are all of a family. Two daemons can share a host or a namespace if
+    /// each names addresses of its own.
+    public var addresses: [IPAddress] = [.any(.ipv4), .any(.ipv6)]
+    /// UDP port of IKE.
+    public var ikePort: UInt16 = 500
+    /// UDP port of IKE and ESP through NATs (RFC 3948).
+    public var natPort: UInt16 = 4500
+    /// Also receive ESP without UDP (IP protocol 50). Off where the kernel carries ESP.
+    public var rawESP = true
+    /// Have the kernel join ESP-in-UDP datagrams of one peer (UDP GRO): for the userspace data path.
+    public var joinsDatagrams = true
+    /// Bytes of kernel buffer asked for, for each socket and direction.
+    public var bufferBytes = 8 << 20
+
+    public init() {}
+}
+
+/// The sockets that face the peers: IKE and ESP in UDP on two ports, and raw ESP, for each listen address.
+///
+/// Every datagram is answered from the address that it was sent to, whichever socket it came in on.
+public final class OutsideSockets: Sendable {
+    enum Role: Sendable {
+        /// UDP 500, UDP 4500 and IP protocol 50.
+        case ike, nat, esp
+    }
+
+    struct Socket: Sendable {
+        let descriptor: Descriptor
+        let role: Role
+        let address: IPAddress
+        let port: UInt16
+    }
+
+    private struct Opened {
+        var sockets: [Socket]
+        /// One unbound UDP socket a family, for questions about routes.
+        var probes: [IPAddress.Family: Descriptor]
+    }
+
+    private let opened: Mutex<Opened>
+    /// The ports in use, which the kernel chose where 0 was configured.
+    public let ikePort: UInt16
+    public let natPort: UInt16
+
+    /// Opens and binds everything, or says which part was refused. IPv6 is left out where `::` is asked for and the
+    /// host has no IPv6 at all.
+    public init(_ configuration: SocketConfiguration = SocketConfiguration()) throws(HostFailure) {
+        var sockets: [Socket] = []
+        var probes: [IPAddress.Family: Descriptor] = [:]
+        var ports = [Role.ike: configuration.ikePort, .nat: configuration.natPort, .esp: 0]
+        for address in configuration.addresses {
+            let roles: [Role] = configuration.rawESP ? [.ike, .nat, .esp] : [.ike, .nat]
+            for role in roles {
+                let ipProtocol = role == .esp ? IPPROTO_ESP : IPPROTO_UDP
+                let port = ports[role] ?? 0
+                let result = address.bytes.withUnsafeBufferPointer {
+                    clinux_socket(
+                        address.isIPv4 ? 0 : 1, Int32(ipProtocol), $0.baseAddress, port,
+                        Int32(clamping: configuration.bufferBytes), role == .nat && configuration.joinsDatagrams ? 1 : 0)
+                }
+                if result == -EAFNOSUPPORT, address == .any(.ipv6) { break }
+                let descriptor = Descriptor(
+                    try HostFailure.check(
+                        result,
+                        role == .esp ? "opening raw ESP on \(address)" : "binding UDP \(Endpoint(address, port))"))
+                let bound = role == .esp ? 0 : UInt16(clamping: clinux_port(descriptor.number))
+                ports[role] = bound
+                sockets.append(Socket(descriptor: descriptor, role: role, address: address, port: bound))
+            }
+            if probes[address.family] == nil {
+                let probe = socket(address.isIPv4 ? AF_INET : AF_INET6, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+                if probe >= 0 { probes[address.family] = Descriptor(probe) }
+            }
+        }
+        guard !sockets.isEmpty else { throw HostFailure("opening sockets: no address to listen on", code: 0) }
+        ikePort = ports[.ike] ?? 0
+        natPort = ports[.nat] ?? 0
+        opened = Mutex(Opened(sockets: sockets, probes: probes))
+    }
+
+    /// Sends an IKE message from `path.local` (an unspecified address lets the kernel choose), from any thread.
+    ///
+    /// On a NAT path the message has its marker in front already. Like every datagram it may get lost; what is thrown is
+    /// the kernel's own refusal, such as an unreachable network.
+    public func send(_ message: [UInt8], _ path: Path) throws(HostFailure) {
+        guard let socket = descriptor(path.isNATPort ? .nat : .ike, path.local.address, path.remote.address.family) else {
+            throw HostFailure("sending to \(path.remote) from \(path.local): no such socket", code: 0)
+        }
+        var outgoing = clinux_outgoing(path: path)
+        let sent = message.withUnsafeBytes { bytes in
+            outgoing.data = bytes.baseAddress
+            outgoing.length = UInt32(clamping: bytes.count)
+            return clinux_send(socket.number, &outgoing, 1)
+        }
+        _ = try HostFailure.check(sent, "sending to \(path.remote)")
+    }
+
+    /// The address that packets to `remote` leave from by the routes of this host; nil without a route.
+    public func localAddress(towards remote: IPAddress) -> IPAddress? {
+        opened.withLock { opened in
+            guard let probe = opened.probes[remote.family] else { return nil }
+            var local = [UInt8](repeating: 0, count: remote.isIPv4 ? 4 : 16)
+            let result = remote.bytes.withUnsafeBufferPointer { remoteBytes in
+                local.withUnsafeMutableBufferPointer {
+                    clinux_source_address(probe.number, remote.isIPv4 ? 0 : 1, remoteBytes.baseAddress, $0.baseAddress)
+                }
+            }
+            guard result == 0, let address = IPAddress(bytes: local), !address.isUnspecified else { return nil }
+            return address
+        }
+    }
+
+    /// The socket that reaches a peer from `local`; nil when nothing listens on that address or family.
+    func descriptor(_ role: Role, _ local: IPAddress, _ family: IPAddress.Family) -> Descriptor? {
+        opened.withLock { opened in
+            let fitting = opened.sockets.filter { $0.role == role && $0.address.family == family }
+            return (fitting.first { $0.address == local } ?? fitting.first { $0.address.isUnspecified }
+                ?? (local.isUnspecified ? fitting.first : nil))?.descriptor
+        }
+    }
+
+    var all: [Socket] { opened.withLock { $0.sockets } }
+
+    /// Whether ESP can travel without UDP.
+    public var hasRawESP: Bool { all.contains { $0.role == .esp } }
+
+    /// Gives the sockets up; each closes when its last user is gone.
+    func close() {
+        opened.withLock {
+            $0.sockets = []
+            $0.probes = [:]
+        }
+    }
+}
+
+extension clinux_outgoing {
+    /// A datagram along `path`, without its data.
+    init(path: Path) {
+        self.init()
+        is_ipv6 = path.remote.address.isIPv4 ? 0 : 1
+        remote_port = path.remote.port
+        withUnsafeMutableBytes(of: &local) { $0.copyBytes(from: path.local.address.bytes) }
+        withUnsafeMutableBytes(of: &remote) { $0.copyBytes(from: path.remote.address.bytes) }
+    }
+}

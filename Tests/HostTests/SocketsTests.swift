@@ -1,0 +1,121 @@
+import Base
+import CLinux
+import Foundation
+import Glibc
+import Host
+import IKE
+import Testing
+
+/// The outside sockets and their loop, in a namespace with several addresses. Needs root.
+@Suite(.serialized) struct SocketsTests {
+    private typealias Inbox = AsyncStream<TunnelLab.Received>
+
+    private static func loop(_ spaces: Namespaces, _ configuration: SocketConfiguration = SocketConfiguration()) throws
+        -> (IOLoop, Inbox)
+    {
+        let (stream, continuation) = AsyncStream.makeStream(of: TunnelLab.Received.self)
+        let loop = try spaces.inside("a") {
+            try IOLoop(try OutsideSockets(configuration)) { continuation.yield(TunnelLab.Received(message: $0, path: $1)) }
+        }
+        return (loop, stream)
+    }
+
+    private static func spaces() throws -> Namespaces {
+        let spaces = try Namespaces("a")
+        for address in ["192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128", "2001:db8::2/128"] {
+            try spaces.ip("-n", spaces.full("a"), "addr", "add", address, "dev", "lo")
+        }
+        return spaces
+    }
+
+    private static func only(_ addresses: String..., ikePort: UInt16 = 0, natPort: UInt16 = 0) -> SocketConfiguration {
+        var configuration = SocketConfiguration()
+        configuration.addresses = addresses.compactMap { IPAddress($0) }
+        configuration.ikePort = ikePort
+        configuration.natPort = natPort
+        return configuration
+    }
+
+    @Test(arguments: ["192.0.2.2", "2001:db8::2"], [false, true])
+    func answersLeaveFromTheAddressThatWasAsked(address: String, isNATPort: Bool) async throws {
+        let spaces = try Self.spaces()
+        let (gateway, inbox) = try Self.loop(spaces)
+        let asked = try #require(IPAddress(address))
+        let (peer, answers) = try Self.loop(spaces, Self.only(address.replacing("::2", with: "::1").replacing(".2.2", with: ".2.1"), ikePort: 1500, natPort: 1600))
+        let marker: [UInt8] = isNATPort ? [0, 0, 0, 0] : []
+        let target = Endpoint(asked, isNATPort ? 4500 : 500)
+        try peer.sockets.send(
+            marker + [1, 2, 3], Path(local: Endpoint(.any(asked.family), 0), remote: target, isNATPort: isNATPort))
+        var questions = inbox.makeAsyncIterator()
+        let question = try #require(await questions.next())
+        #expect(question.message == marker + [1, 2, 3])
+        #expect(question.path.local == target)
+        #expect(question.path.remote.port == (isNATPort ? 1600 : 1500))
+        #expect(question.path.isNATPort == isNATPort)
+        try gateway.sockets.send(marker + [4], question.path)
+        var replies = answers.makeAsyncIterator()
+        let answer = try #require(await replies.next())
+        #expect(answer.path.remote == target)
+        #expect(answer.message == marker + [4])
+        gateway.stop()
+        peer.stop()
+    }
+
+    @Test func keepAlivesAreDroppedAndIKEKeepsItsMarker() async throws {
+        let spaces = try Self.spaces()
+        let (gateway, inbox) = try Self.loop(spaces)
+        let peer = try spaces.inside("a") { try OutsideSockets(Self.only("192.0.2.1", ikePort: 1500, natPort: 1600)) }
+        let path = Path(
+            local: Endpoint(try #require(IPAddress("192.0.2.1")), 1600),
+            remote: Endpoint(try #require(IPAddress("192.0.2.2")), 4500), isNATPort: true)
+        try peer.send([0xFF], path)
+        try peer.send([], path)
+        try peer.send([0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8], path)
+        try peer.send([0, 0, 0, 0, 42], path)
+        var iterator = inbox.makeAsyncIterator()
+        #expect(try #require(await iterator.next()).message == [0, 0, 0, 0, 42])
+        gateway.stop()
+    }
+
+    @Test func twoDaemonsShareANamespaceByAddress() throws {
+        let spaces = try Self.spaces()
+        try spaces.inside("a") {
+            let first = try OutsideSockets(Self.only("192.0.2.1", "2001:db8::1", ikePort: 500, natPort: 4500))
+            let second = try OutsideSockets(Self.only("192.0.2.2", "2001:db8::2", ikePort: 500, natPort: 4500))
+            #expect(first.ikePort == 500 && second.natPort == 4500)
+            let failure = #expect(throws: HostFailure.self) {
+                try OutsideSockets(Self.only("192.0.2.2", ikePort: 500, natPort: 4500))
+            }
+            #expect(failure?.description.contains("binding UDP 192.0.2.2:500 failed: Address already in use") == true)
+        }
+    }
+
+    @Test func anAddressThatIsNotOursIsRefusedInWords() throws {
+        let spaces = try Self.spaces()
+        let failure = #expect(throws: HostFailure.self) {
+            try spaces.inside("a") { try OutsideSockets(Self.only("198.51.100.7", ikePort: 500)) }
+        }
+        #expect(failure?.advice == "the address is not on any interface of this host")
+    }
+
+    @Test func anUnreachablePortDoesNotKillTheSocket() async throws {
+        let spaces = try Self.spaces()
+        let (gateway, inbox) = try Self.loop(spaces)
+        let here = Endpoint(try #require(IPAddress("192.0.2.1")), 500)
+        let nobody = Path(local: here, remote: Endpoint(try #require(IPAddress("192.0.2.2")), 9), isNATPort: false)
+        for _ in 0..<20 { try gateway.sockets.send([1], nobody) }
+        try gateway.sockets.send([2], Path(local: here, remote: here, isNATPort: false))
+        var iterator = inbox.makeAsyncIterator()
+        #expect(try #require(await iterator.next()).message == [2])
+        gateway.stop()
+    }
+
+    @Test func theLocalAddressFollowsTheRoutes() throws {
+        let spaces = try Self.spaces()
+        try spaces.ip("-n", spaces.full("a"), "route", "add", "198.51.100.0/24", "dev", "lo", "src", "192.0.2.2")
+        let sockets = try spaces.inside("a") { try OutsideSockets() }
+        #expect(sockets.localAddress(towards: try #require(IPAddress("198.51.100.9"))) == IPAddress("192.0.2.2"))
+        #expect(sockets.localAddress(towards: try #require(IPAddress("203.0.113.9"))) == nil)
+        #expect(sockets.localAddress(towards: try #require(IPAddress("2001:db8::2"))) != nil)
+    }
+}
