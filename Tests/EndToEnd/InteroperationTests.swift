@@ -105,7 +105,8 @@ struct InteroperationTests {
                 try await gateway.waitFor("lab-1", "rekeyed, round \(round)") { now in
                     switch rekey {
                     case .ourIKE, .theirIKE: now.ike != nil && now.ike != last.ike
-                    case .ourChild, .theirChild: now.children.count == 1 && now.children[0].spiIn != last.children[0].spiIn
+                    case .ourChild, .theirChild:
+                        now.children.count == 1 && now.children[0].spiIn != last.children[0].spiIn
                     }
                 }
                 try await eventually("one pair is left") { try await peer.hasOnePair() }

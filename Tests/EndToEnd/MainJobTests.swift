@@ -163,8 +163,10 @@ struct MainJobTests {
         try await Lab.with { lab in
             let gateway = try await Gatehoused(lab)
             let text = try await gateway.mustCLI(
-                ["import", "aws-vpn", Sample.xml.path, "--dry-run", "--json", "--local-network",
-                 Topology.localNetwork, "--remote-network", Topology.remoteNetwork])
+                [
+                    "import", "aws-vpn", Sample.xml.path, "--dry-run", "--json", "--local-network",
+                    Topology.localNetwork, "--remote-network", Topology.remoteNetwork,
+                ])
             let plan = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
             #expect(plan["format"] as? String == "aws-xml")
             #expect(plan["connectionID"] as? String == Sample.xml.connection)

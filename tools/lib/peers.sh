@@ -6,16 +6,15 @@ start_gatehoused() {
     mkdir -p "$folder/$host/state"
     start "$host" "$host" "$binaries/gatehoused" --state-directory "$folder/$host/state" \
         --runtime-directory "$folder/$host/run" --data-path userspace --log-level info
-    wait_for 20 "gatehoused on $host" is_answering "$host" || {
+    wait_for 20 "gatehoused on $host" has_begun "$host" && is_answering "$host" || {
         tail -n 20 "$folder/$host.log" >&2
         die "gatehoused on $host does not answer; the end of its log stands above."
     }
 }
 
-is_answering() {
-    kill -0 "${processes[$1]}" &&
-        curl -s --max-time 2 --unix-socket "$folder/$1/run/control.sock" http://localhost/health
-}
+is_answering() { curl -s --max-time 2 -o /dev/null --unix-socket "$folder/$1/run/control.sock" http://localhost/health; }
+# It answers, or it has ended and never will.
+has_begun() { is_answering "$1" || ! kill -0 "${processes[$1]}"; }
 
 # gatehouse HOST WORDS…: the command line, speaking to the daemon of a host.
 gatehouse() { "$binaries/gatehouse" --socket-directory "$folder/$1/run" "${@:2}"; }

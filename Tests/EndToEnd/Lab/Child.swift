@@ -20,7 +20,8 @@ struct Program: Sendable {
 
     init(_ name: String) throws {
         let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
-        for folder in folders + ["/usr/sbin", "/sbin", "/usr/bin", "/bin"] where access(folder + "/" + name, X_OK) == 0 {
+        for folder in folders + ["/usr/sbin", "/sbin", "/usr/bin", "/bin"] where access(folder + "/" + name, X_OK) == 0
+        {
             path = folder + "/" + name
             return
         }

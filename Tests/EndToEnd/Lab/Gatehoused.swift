@@ -124,16 +124,22 @@ final class Gatehoused: Sendable {
     func start() async throws {
         process.current = try lab.start(
             Self.binary("gatehoused"),
-            ["--state-directory", folder + "/state", "--runtime-directory", sockets, "--data-path", "userspace",
-             "--log-level", "debug"],
+            [
+                "--state-directory", folder + "/state", "--runtime-directory", sockets, "--data-path", "userspace",
+                "--log-level", "debug",
+            ],
             on: host, log: "gatehoused-\(host).log")
         try await eventually("gatehoused on \(host) answers") {
             if let status = self.process.current?.exitStatus {
                 throw LabError("gatehoused ended with \(status)")
             }
             let code = try await run(
-                "curl", ["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "2", "--unix-socket",
-                         self.controlSocket, "http://localhost/health"]).text
+                "curl",
+                [
+                    "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "2", "--unix-socket",
+                    self.controlSocket, "http://localhost/health",
+                ]
+            ).text
             return code == "200" || code == "503"
         }
     }
@@ -167,12 +173,16 @@ final class Gatehoused: Sendable {
 
     func importAWS(_ file: String, _ options: [String] = []) async throws {
         try await mustCLI(
-            ["import", "aws-vpn", file, "--local-network", Topology.localNetwork, "--remote-network",
-             Topology.remoteNetwork] + options)
+            [
+                "import", "aws-vpn", file, "--local-network", Topology.localNetwork, "--remote-network",
+                Topology.remoteNetwork,
+            ] + options)
     }
 
     func add(_ connector: ConnectorFile) async throws {
-        try await mustCLI(["connector", "add", lab.write(connector.text, to: "connector-\(host)-\(connector.name).yaml")])
+        try await mustCLI([
+            "connector", "add", lab.write(connector.text, to: "connector-\(host)-\(connector.name).yaml"),
+        ])
     }
 
     func rekeyIKE(_ connector: String) async throws {

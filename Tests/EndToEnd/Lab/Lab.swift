@@ -116,9 +116,12 @@ final class Lab: Sendable {
     /// The names of the interfaces of a host, without the loopback.
     func interfaces(of host: Host) async throws -> Set<String> {
         let lines = try await ip(["-o", "link", "show"], on: host).split(separator: "\n")
-        return Set(lines.compactMap { line in
-            line.split(separator: " ").dropFirst().first.map { $0.prefix { $0 != ":" && $0 != "@" } }.map(String.init)
-        }).subtracting(["lo"])
+        return Set(
+            lines.compactMap { line in
+                line.split(separator: " ").dropFirst().first.map { $0.prefix { $0 != ":" && $0 != "@" } }.map(
+                    String.init)
+            }
+        ).subtracting(["lo"])
     }
 
     // MARK: Building and removing
