@@ -21,15 +21,17 @@ public struct TunnelLink: Hashable, Codable, Sendable {
     }
 }
 
-/// A route into a tunnel.
+/// A route into a tunnel, or one that keeps packets from leaving by another way while no tunnel is up.
 public struct TunnelRoute: Hashable, Codable, Sendable {
     public var destination: IPPrefix
+    /// Empty for an unreachable route.
     public var interface: String
     /// Lower wins.
     public var metric: UInt32
     /// The source address that the gateway itself uses, if any.
     public var preferredSource: IPAddress?
-    /// Leads nowhere: packets are refused instead of leaving by the default route. `interface` is then ignored.
+    /// Packets are refused with "destination unreachable" instead of being sent. With its high metric such a route
+    /// takes what no tunnel carries, so that nothing for a remote network follows the default route in the clear.
     public var isUnreachable: Bool
 
     public init(
@@ -41,5 +43,10 @@ public struct TunnelRoute: Hashable, Codable, Sendable {
         self.metric = metric
         self.preferredSource = preferredSource
         self.isUnreachable = isUnreachable
+    }
+
+    /// Refuses packets to `destination` that no other route takes.
+    public static func unreachable(_ destination: IPPrefix, metric: UInt32) -> TunnelRoute {
+        TunnelRoute(destination: destination, interface: "", metric: metric, isUnreachable: true)
     }
 }
