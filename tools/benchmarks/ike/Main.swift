@@ -83,7 +83,8 @@ private struct Fleet {
             guard let address = IPAddress("\(options.local).\(number)") else {
                 throw Refusal("no network: \(options.local)")
             }
-            lanes.append(Lane(socket: try Self.socket(from: address, to: remote), address: address, engine: Self.engine()))
+            lanes.append(
+                Lane(socket: try Self.socket(from: address, to: remote), address: address, engine: Self.engine()))
         }
     }
 
@@ -140,7 +141,7 @@ private struct Fleet {
 
     private mutating func receive(_ index: Int) {
         while true {
-            let count = recv(lanes[index].socket, &receiveBuffer, receiveBuffer.count, Int32(MSG_DONTWAIT.rawValue))
+            let count = recv(lanes[index].socket, &receiveBuffer, receiveBuffer.count, Int32(MSG_DONTWAIT))
             guard count > 0 else { return }
             guard lanes[index].isBusy else { continue }
             let path = Path(
