@@ -70,6 +70,15 @@ public enum JSON: Hashable, Sendable {
 
     private static func write(string: String, to text: inout String) {
         text += "\""
+        defer { text += "\"" }
+        // Most texts need no escape. 0xe2 begins U+2028 and U+2029.
+        let isPlain = string.utf8.allSatisfy {
+            $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") && $0 != 0x7f && $0 != 0xe2
+        }
+        if isPlain {
+            text += string
+            return
+        }
         for scalar in string.unicodeScalars {
             switch scalar {
             case "\"": text += "\\\""
@@ -84,6 +93,5 @@ public enum JSON: Hashable, Sendable {
             default: text.unicodeScalars.append(scalar)
             }
         }
-        text += "\""
     }
 }

@@ -175,7 +175,7 @@ private struct Unkeyed: UnkeyedEncodingContainer {
     var codingPath: [any CodingKey] { writer.codingPath }
     var count: Int { writer.slot.count }
 
-    private func next() -> Writer { writer.at(writer.slot.append(), nil) }
+    private func next() -> Writer { writer.at(writer.slot.append(), MemberKey(index: count)) }
 
     func encodeNil() { next().encodeNil() }
     func encode(_ value: some Encodable) throws { try next().encode(value) }
@@ -213,15 +213,21 @@ extension JSON: Encodable {
             for item in items { try container.encode(item) }
         case .object(let members):
             var container = encoder.container(keyedBy: MemberKey.self)
-            for member in members { try container.encode(member.value, forKey: MemberKey(member.key)) }
+            for member in members { try container.encode(member.value, forKey: MemberKey(stringValue: member.key)) }
         }
     }
+}
 
-    private struct MemberKey: CodingKey {
-        var stringValue: String
-        var intValue: Int? { nil }
-        init(_ key: String) { stringValue = key }
-        init?(stringValue: String) { self.stringValue = stringValue }
-        init?(intValue: Int) { nil }
+/// The name of a member, or the place of an item.
+private struct MemberKey: CodingKey {
+    var stringValue: String
+    var intValue: Int?
+
+    init(index: Int) {
+        stringValue = "Index \(index)"
+        intValue = index
     }
+
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { self.init(index: intValue) }
 }

@@ -64,8 +64,11 @@ struct Responder: Sendable {
             }
         }
         let isStopping = connections.end(channel)
+        guard isLast || isStopping else { return }
         // Half a close: what is written still goes out, and the client's own close ends the rest.
-        if isLast || isStopping { channel.close(mode: .output, promise: nil) }
+        let isFlushed = channel.eventLoop.makePromise(of: Void.self)
+        channel.close(mode: .output, promise: isFlushed)
+        if isStopping { isFlushed.futureResult.whenComplete { _ in channel.close(promise: nil) } }
     }
 
     private func read(
