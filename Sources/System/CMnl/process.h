@@ -15,6 +15,7 @@
 
 #define GH_CLONE_NEWNET 0x40000000
 #define GH_MCL_ONFAULT 4
+#define GH_RLIMIT_MEMLOCK 8
 
 static inline int gh_setns(int fd, int type) { return (int)syscall(SYS_setns, fd, type); }
 static inline int gh_unshare(int flags) { return (int)syscall(SYS_unshare, flags); }
