@@ -1,0 +1,177 @@
+/// One kind of file: how to know it, and how to read it. A new format is a new file in this folder with a type
+/// that conforms, and its place in ``ImportFormats/all``.
+protocol ImportFormat: Sendable {
+    /// In words, for messages: "a FortiOS CLI configuration".
+    var title: String { get }
+    /// By content, never by name.
+    func recognises(_ document: ImportDocument) -> Bool
+    /// What the file says; nothing filled in, nothing guessed.
+    func read(_ document: ImportDocument, _ context: ImportContext) throws(ImportError) -> VPNConnection
+}
+
+/// What a reader may need beside the file.
+struct ImportContext: Sendable {
+    var options: ImportOptions
+    var profile: VendorProfile
+    /// True within a text that was unwrapped from JSON: it is not unwrapped again.
+    var isUnwrapped = false
+}
+
+enum ImportFormats {
+    /// The order matters: the first that recognises a file reads it (or refuses it by name).
+    static let all: [any ImportFormat] = [
+        ClientVPNProfile(),
+        AWSJSONFormat(),
+        AWSXMLFormat(),
+        UnreadableFormat("a Windows Server configuration (netsh)") { $0.has(part: "netsh advfirewall consec add rule") },
+        StrongSwanTextFormat(),
+        UnreadableFormat("an Openswan or Libreswan configuration") {
+            $0.has(setting: "phase2alg") || $0.has(setting: "dpdaction", value: "restart_by_peer")
+        },
+        UnreadableFormat("a FortiOS CLI configuration") { $0.has(prefix: "config vpn ipsec phase1-interface") },
+        UnreadableFormat("instructions for the FortiOS web page") { $0.has(part: "Select \"Enable IPsec Interface Mode\"") },
+        UnreadableFormat("instructions for pfSense") { $0.has(part: "Add a new Phase1 entry") },
+        UnreadableFormat("a Vyatta, VyOS or EdgeOS configuration") { $0.has(prefix: "set vpn ipsec ike-group") },
+        UnreadableFormat("a Juniper JunOS configuration") { $0.has(prefix: "set security ike proposal") },
+        UnreadableFormat("a Juniper ScreenOS configuration") { $0.has(prefix: "set ike p1-proposal") },
+        UnreadableFormat("a Palo Alto PAN-OS configuration") { $0.has(prefix: "edit network ike crypto-profiles") },
+        UnreadableFormat("a SonicWall SonicOS configuration") { $0.has(prefix: "vpn policy tunnel-interface") },
+        UnreadableFormat("a Yamaha RTX configuration") { document in
+            document.lines.contains { $0.text.hasPrefix("ipsec ike pre-shared-key ") && $0.text.containsBytes(" text ") }
+        },
+        UnreadableFormat("a policy-based Cisco ASA configuration (one crypto map for both peers)", isPolicyBased: true) {
+            $0.has(prefix: "crypto map amzn_vpn_map")
+        },
+        UnreadableFormat("a Cisco ASA configuration") { document in
+            document.lines.contains { $0.text.hasPrefix("tunnel-group ") && $0.text.hasSuffix("type ipsec-l2l") }
+        },
+        UnreadableFormat("a Cisco IOS configuration") {
+            $0.has(prefix: "crypto isakmp") || $0.has(prefix: "crypto ikev2") || $0.has(prefix: "crypto keyring")
+        },
+        GenericTextFormat(),
+    ]
+
+    /// What we read, in words.
+    static let readable = "describe-vpn-connections JSON, CustomerGatewayConfiguration XML, and the Generic and "
+        + "strongSwan text downloads"
+
+    static func format(of document: ImportDocument) throws(ImportError) -> any ImportFormat {
+        if let format = all.first(where: { $0.recognises(document) }) { return format }
+        guard !document.lines.allSatisfy(\.text.isEmpty) else {
+            throw ImportError(.unknownFormat, "the file is empty", remedy: ImportError.downloadAgain)
+        }
+        if let line = document.lines.first(where: { $0.text.containsBytes("Your VPN Connection ID") }) {
+            throw ImportError(
+                .unknownFormat, at: Place(line: line.number),
+                "this is an AWS download for a type of device that Gatehouse does not know; it reads \(readable)",
+                remedy: "In the AWS console download the configuration for vendor Generic or strongSwan, or save the "
+                    + "output of 'aws ec2 describe-vpn-connections'.")
+        }
+        if document.firstByte == UInt8(ascii: "<") {
+            throw ImportError(
+                .unknownFormat, at: document.lines.first { !$0.text.isEmpty }.map { Place(line: $0.number) },
+                "this is XML or HTML, but no CustomerGatewayConfiguration: there is no element vpn_connection",
+                remedy: ImportError.downloadAgain)
+        }
+        throw ImportError(
+            .unknownFormat, "this is no AWS Site-to-Site VPN configuration; Gatehouse reads \(readable)",
+            remedy: ImportError.downloadAgain)
+    }
+}
+
+/// A format that AWS gives out and that has no reader: refused by name.
+struct UnreadableFormat: ImportFormat {
+    var title: String
+    private let isPolicyBased: Bool
+    private let test: @Sendable (ImportDocument) -> Bool
+
+    init(_ title: String, isPolicyBased: Bool = false, _ test: @escaping @Sendable (ImportDocument) -> Bool) {
+        self.title = title
+        self.isPolicyBased = isPolicyBased
+        self.test = test
+    }
+
+    func recognises(_ document: ImportDocument) -> Bool { test(document) }
+
+    func read(_ document: ImportDocument, _ context: ImportContext) throws(ImportError) -> VPNConnection {
+        var reason = "this is \(title)"
+        if isPolicyBased { reason += ", which has no addresses inside the tunnels and cannot become a route-based one" }
+        if let (word, line) = document.placeholder(context.profile.placeholders) {
+            reason += ", and line \(line.number) still holds the placeholder \(word)"
+        }
+        throw ImportError(
+            .unreadableFormat, reason + "; Gatehouse reads \(ImportFormats.readable)",
+            remedy: "In the AWS console download the configuration for vendor Generic or strongSwan, or save the output "
+                + "of 'aws ec2 describe-vpn-connections'.")
+    }
+}
+
+/// OpenVPN for one person's computer: a different product with a similar name.
+struct ClientVPNProfile: ImportFormat {
+    let title = "an AWS Client VPN profile"
+
+    func recognises(_ document: ImportDocument) -> Bool {
+        var hasEndpoint = false
+        for line in document.lines {
+            if line.text == "client" || line.text == "dev tun" { return true }
+            if line.text.containsBytes("ExportClientVpnClientConfigurationResponse") { return true }
+            if line.text.containsBytes("cvpn-endpoint-") { hasEndpoint = true }
+            if line.text.hasPrefix("remote "), line.text.containsBytes(".clientvpn."),
+                line.text.containsBytes("amazonaws.com") { return true }
+        }
+        return hasEndpoint && !document.text.containsBytes("vpn_connection")
+            && !document.text.containsBytes("VpnConnectionId")
+    }
+
+    func read(_ document: ImportDocument, _ context: ImportContext) throws(ImportError) -> VPNConnection {
+        let line = document.lines.first { $0.text.containsBytes("cvpn-endpoint-") }
+        var endpoint = ""
+        if let line, let range = line.text.firstRange(of: "cvpn-endpoint-") {
+            let digits = line.text[range.upperBound...].prefix { $0.isASCII && $0.isHexDigit }
+            if !digits.isEmpty, digits.count <= 32 { endpoint = ", endpoint cvpn-endpoint-\(digits)" }
+        }
+        throw ImportError(
+            .clientVPN, at: line.map { Place(line: $0.number) },
+            "this is an AWS Client VPN (OpenVPN) profile for one user's computer\(endpoint)",
+            remedy: "Gatehouse needs the Site-to-Site VPN configuration (VPC > Site-to-Site VPN connections > Download "
+                + "configuration, or 'aws ec2 describe-vpn-connections').")
+    }
+}
+
+extension ImportDocument {
+    func has(prefix: String) -> Bool { lines.contains { $0.text.hasPrefix(prefix) } }
+
+    func has(part: StaticString) -> Bool { text.containsBytes(part) }
+
+    /// A line `name=value`, with blanks anywhere around.
+    func has(setting name: String, value: String? = nil) -> Bool {
+        lines.contains { line in
+            guard line.text.hasPrefix(name), let setting = line.setting else { return false }
+            return setting.name == name && (value == nil || setting.value == value)
+        }
+    }
+
+    /// The first placeholder of the list that stands in the file as a word of its own.
+    func placeholder(_ placeholders: [String]) -> (word: String, line: Line)? {
+        let known = Set(placeholders)
+        for line in lines {
+            let words = line.text.split { !($0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == "-")) }
+            if let word = words.first(where: { known.contains(String($0)) }) { return (String(word), line) }
+        }
+        return nil
+    }
+
+    /// A line that says that something was left out.
+    var ellipsis: Line? {
+        let marks: Set = ["...", "…", "[...]", "[…]", "(...)", "<snip>", "[snip]", "-- snip --", "....", ".....", "......"]
+        return lines.first { marks.contains($0.text.lowercased()) }
+    }
+}
+
+extension ImportDocument.Line {
+    /// `name = value`, if the line is one.
+    var setting: (name: String, value: String)? {
+        guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")) else { return nil }
+        return (trimmed(text[..<equals]), trimmed(text[text.utf8.index(after: equals)...]))
+    }
+}
