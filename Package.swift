@@ -16,16 +16,20 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 /// The tests of a room: `Tests/NAMETests`.
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+func tests(
+    _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], resources: [Resource]? = nil
+) -> Target {
     .testTarget(
-        name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, resources: resources,
-        swiftSettings: strict)
+        name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, exclude: exclude,
+        resources: resources, swiftSettings: strict)
 }
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
@@ -41,6 +45,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -70,16 +75,41 @@ let package = Package(
         // Shells.
         room("Store", ["Base", "Cryptography", "Tunnels", grdb]),
         room("Host", ["Base", "Cryptography", "ESP", "IKE", "Tunnels", "CLinux", "CMnl"]),
-        room("Portal", ["Base", "Tunnels", hummingbird, nioCore, nioPosix, nioHTTP1, logging]),
+        room(
+            "Portal",
+            [
+                "Base", "Cryptography", "Tunnels", hummingbird, hummingbirdCore, httpTypes, nioCore, nioPosix, nioHTTP1,
+                logging,
+            ]),
         room("Gateway", ["Base", "Cryptography", "IKE", "Tunnels", "Host", "Store", "Portal", logging, yams]),
         .executableTarget(
             name: "gatehoused", dependencies: ["Gateway", "Base", argumentParser, logging, unixSignals],
             swiftSettings: strict),
         .executableTarget(
             name: "gatehouse",
-            dependencies: ["Base", "Cryptography", "Tunnels", "Portal", "Host", argumentParser, yams, nioCore, nioPosix, nioHTTP1],
+            dependencies: [
+                "Base", "Cryptography", "IKE", "Tunnels", "Portal", argumentParser, yams, nioCore, nioPosix, nioHTTP1,
+            ],
             swiftSettings: strict),
 
+        // Tests: one folder a room; EndToEnd talks to real peers.
         tests("Base", []),
+        tests("Cryptography", ["Base"]),
+        tests("XML", []),
+        tests("ESP", ["Base", "Cryptography"], exclude: ["vectors"]),
+        tests("IKE", ["Base", "Cryptography"]),
+        tests(
+            "Tunnels", ["Base", "Cryptography", "IKE", "XML", "Profiles"],
+            resources: [.copy("Samples"), .copy("Plans")]),
+        tests("Store", ["Base", "Cryptography", "IKE", "Tunnels", grdb]),
+        tests("Host", ["Base", "Cryptography", "ESP", "IKE", "Tunnels", "CLinux"]),
+        .target(
+            name: "PortalFake", dependencies: ["Base", "Cryptography", "IKE", "Tunnels", "Portal"],
+            path: "Tests/PortalFake", swiftSettings: strict),
+        tests("Portal", ["PortalFake", "Base", "Cryptography", "Tunnels", logging]),
+        tests("gatehouse", ["PortalFake", "Portal", "Base", "Cryptography", "IKE", "Tunnels", logging]),
+        tests("Gateway", ["Base"]),
+        .testTarget(
+            name: "EndToEndTests", path: "Tests/EndToEnd", exclude: ["Samples"], swiftSettings: strict),
     ]
 )

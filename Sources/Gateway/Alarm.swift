@@ -29,24 +29,12 @@ struct Alarm {
     }
 }
 
-/// When to look at the traffic counters of which children, and what was last seen there.
+/// When the traffic counters are read next.
 struct TrafficPoll {
     /// Well below the shortest useful DPD delay.
     static let interval = Tick.Span.seconds(2)
 
-    private var lastInbound: [UInt32: Tick] = [:]
-    var next = Tick.zero
+    private(set) var next = Tick.zero
 
-    var watched: [UInt32] { Array(lastInbound.keys) }
-
-    mutating func watch(_ spiIn: UInt32) { lastInbound[spiIn] = .zero }
-    mutating func forget(_ spiIn: UInt32) { lastInbound[spiIn] = nil }
-    func isDue(_ now: Tick) -> Bool { !lastInbound.isEmpty && next <= now }
-
-    /// True when packets have come in since the last look.
-    mutating func isNews(_ spiIn: UInt32, _ tick: Tick) -> Bool {
-        guard let before = lastInbound[spiIn], before < tick else { return false }
-        lastInbound[spiIn] = tick
-        return true
-    }
+    mutating func wasRead(_ now: Tick) { next = now + Self.interval }
 }

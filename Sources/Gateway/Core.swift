@@ -2,6 +2,7 @@ import Base
 import Host
 import IKE
 import Logging
+import Portal
 import Tunnels
 
 /// The one owner of the IKE engine and the supervisor.
@@ -12,34 +13,44 @@ actor Core {
     enum Message: Sendable {
         case datagram([UInt8], Path)
         case dataPath(DataPathEvent)
-        case probeAnswered(tunnel: String, roundTrip: Tick.Span)
         case timer
         case call(@Sendable (isolated Core) async -> Void)
-        case connectors([Connector])
-        case stop
+        case supervise(SupervisorInput)
     }
 
     /// What the core works with; made by ``Gateway``.
     struct Machine: Sendable {
         var clock: SystemClock
         var dataPath: any DataPath
-        var sockets: IOLoop
+        var loop: IOLoop
         var routes: RouteTable
         var prober: Prober
     }
 
-    nonisolated let inbox = Inbox<Message>()
-    private let machine: Machine
+    nonisolated let inbox: Inbox<Message>
+    let machine: Machine
     private let log: EventLog
-    private let logger: Logger
-    var engine: Engine
-    var supervisor: Supervisor
+    private var logger: Logger
+    private(set) var engine: Engine
+    private(set) var supervisor: Supervisor
     private var work = WorkQueue()
     private var alarm = Alarm()
     private var isFinished = false
     private var trafficPoll = TrafficPoll()
+    private(set) var meters = Meters()
+    /// The counters of every child that is installed, as they were last read.
+    private(set) var childCounters: [UInt32: ChildCounters] = [:]
+    /// The last packet of each child that the engine has been told of.
+    private var reportedInbound: [UInt32: Tick] = [:]
+    /// The tunnel of each interface.
+    private(set) var tunnels: [String: String] = [:]
+    private(set) var routeProblem: String?
+    private var sendFailures = RateLimit(interval: .seconds(10))
 
-    init(machine: Machine, engine: Engine, supervisor: Supervisor, log: EventLog, logger: Logger) {
+    init(
+        inbox: Inbox<Message>, machine: Machine, engine: Engine, supervisor: Supervisor, log: EventLog, logger: Logger
+    ) {
+        self.inbox = inbox
         self.machine = machine
         self.engine = engine
         self.supervisor = supervisor
@@ -47,9 +58,11 @@ actor Core {
         self.logger = logger
     }
 
+    func setLogLevel(_ level: BootConfiguration.LogLevel) { logger.logLevel = level.loggerLevel }
+
     var now: Tick { machine.clock.now }
 
-    /// Handles messages until the supervisor has brought everything down after `.stop`.
+    /// Handles messages until the supervisor has brought everything down after `.shutDown`.
     func run() async {
         while !isFinished, let batch = await inbox.next() {
             for message in batch {
@@ -69,11 +82,9 @@ actor Core {
             work.add(engine.receive(.datagram(bytes, path), now: now))
         case .dataPath(let event):
             handle(event, now: now)
-        case .probeAnswered(let tunnel, let roundTrip):
-            work.add(supervisor.receive(.probeAnswered(tunnel: tunnel, roundTrip: roundTrip), now: now))
         case .timer:
             alarm.hasRung()
-            if trafficPoll.isDue(now) { await reportTraffic(now: now) }
+            if trafficPoll.next <= now { await reportTraffic(now: now) }
             if let deadline = engine.deadline, deadline.tick <= now {
                 logger.trace("engine wakes: \(deadline.reason)")
                 work.add(engine.wake(now: now))
@@ -84,10 +95,8 @@ actor Core {
             }
         case .call(let body):
             await body(self)
-        case .connectors(let connectors):
-            work.add(supervisor.receive(.connectors(connectors), now: now))
-        case .stop:
-            work.add(supervisor.receive(.shutDown, now: now))
+        case .supervise(let input):
+            work.add(supervisor.receive(input, now: now))
         }
     }
 
@@ -118,20 +127,24 @@ actor Core {
     private func carryOut(_ effect: Effect) async {
         switch effect {
         case .send(let bytes, let path):
-            machine.sockets.send(bytes, path)
+            send(bytes, path)
         case .installChild(let child, let outbound):
             // The supervisor knows the interface; it answers with `.installChild` of its own.
             work.add(supervisor.receive(.installChild(child, outbound: outbound), now: now))
         case .useOutbound(let spiIn):
             await machine.dataPath.useOutbound(spiIn: spiIn)
         case .removeChild(let spiIn):
+            await readCounters(of: spiIn)
             await machine.dataPath.remove(spiIn: spiIn)
-            trafficPoll.forget(spiIn)
+            meters.removed(spiIn)
+            childCounters[spiIn] = nil
+            reportedInbound[spiIn] = nil
             work.add(supervisor.receive(.childRemoved(spiIn: spiIn), now: now))
         case .moveChild(let spiIn, let path):
             await machine.dataPath.move(spiIn: spiIn, to: path)
         case .event(let event):
             logger.debug("ike: \(event)")
+            meters.count(event)
             work.add(supervisor.receive(.ike(event), now: now))
         }
     }
@@ -143,53 +156,98 @@ actor Core {
         case .openLink(let link):
             do {
                 try await machine.dataPath.openTunnel(link)
+                tunnels[link.interface] = link.tunnel
+                prepare(link.interface)
                 work.add(supervisor.receive(.linkOpened(interface: link.interface), now: now))
             } catch {
                 work.add(supervisor.receive(.linkFailed(interface: link.interface, reason: "\(error)"), now: now))
             }
         case .closeLink(let interface):
             await machine.dataPath.closeTunnel(interface: interface)
+            machine.prober.forget(interface: interface)
+            tunnels[interface] = nil
         case .installChild(let child, let interface, let outbound):
             do {
                 try await machine.dataPath.install(child, interface: interface, outbound: outbound)
-                trafficPoll.watch(child.spiIn)
+                childCounters[child.spiIn] = ChildCounters()
+                meters.installed(child, tunnel: tunnels[interface] ?? interface)
                 work.add(engine.receive(.childInstalled(spiIn: child.spiIn), now: now))
             } catch {
                 work.add(engine.receive(.childFailed(spiIn: child.spiIn, reason: "\(error)"), now: now))
             }
         case .setRoutes(let routes):
             do {
-                try machine.routes.reconcile(routes)
+                _ = try machine.routes.reconcile(routes)
+                routeProblem = nil
             } catch {
-                log.add(.error, kind: "route-failed", message: "\(error)")
-                logger.error("routes: \(error)")
+                let problem = "The routes into the tunnels are not as they should be: \(error)."
+                if problem != routeProblem { tell(.error, kind: "route-failed", message: problem) }
+                routeProblem = problem
             }
         case .probe(let tunnel, let interface, let from, let to):
-            machine.prober.probe(tunnel: tunnel, interface: interface, from: from, to: to)
+            if let failure = machine.prober.probe(tunnel: tunnel, interface: interface, from: from, to: to) {
+                logger.debug("\(failure)")
+            }
         case .event(let level, let kind, let connector, let tunnel, let message):
-            log.add(level, kind: kind, connector: connector, tunnel: tunnel, message: message)
-            logger.log(level: level.loggerLevel, "\(message)", metadata: tunnel.map { ["tunnel": "\($0)"] })
+            tell(level, kind: kind, connector: connector, tunnel: tunnel, message: message)
         case .finished:
             isFinished = true
         }
     }
 
-    // MARK: - Time
+    /// A setting that cannot be made is told and not fatal: most hosts have it right.
+    private func prepare(_ interface: String) {
+        do {
+            try Sysctl.prepareTunnel(interface)
+        } catch {
+            logger.warning("\(error)")
+        }
+    }
+
+    /// The kernel refuses to send where there is no route or no address yet: the timers of IKE try again.
+    private func send(_ bytes: [UInt8], _ path: Path) {
+        do {
+            try machine.loop.sockets.send(bytes, path)
+        } catch {
+            guard let held = sendFailures.admit(now) else { return }
+            logger.warning("\(error)\(held > 0 ? " (and \(held) like it)" : "")")
+        }
+    }
+
+    private func tell(
+        _ level: GatewayEvent.Level, kind: String, connector: String? = nil, tunnel: String? = nil, message: String
+    ) {
+        log.add(level, kind: kind, connector: connector, tunnel: tunnel, message: message)
+        logger.log(level: level.loggerLevel, "\(message)", metadata: tunnel.map { ["tunnel": "\($0)"] })
+    }
+
+    // MARK: - Counters and time
+
+    /// Reads the counters of every child that is installed.
+    func readCounters() async {
+        for spiIn in Array(childCounters.keys) { await readCounters(of: spiIn) }
+    }
+
+    private func readCounters(of spiIn: UInt32) async {
+        guard let counters = await machine.dataPath.counters(spiIn: spiIn) else { return }
+        childCounters[spiIn] = counters
+        meters.read(spiIn, counters)
+    }
 
     /// Packets that came in prove that the peer lives, which spares a liveness check.
     private func reportTraffic(now: Tick) async {
-        for spiIn in trafficPoll.watched {
-            guard let counters = await machine.dataPath.counters(spiIn: spiIn), let last = counters.lastInbound,
-                trafficPoll.isNews(spiIn, last)
-            else { continue }
+        await readCounters()
+        for (spiIn, counters) in childCounters {
+            guard let last = counters.lastInbound, last != reportedInbound[spiIn] else { continue }
+            reportedInbound[spiIn] = last
             work.add(engine.receive(.inboundTraffic(spiIn: spiIn, at: last), now: now))
         }
-        trafficPoll.next = now + TrafficPoll.interval
+        trafficPoll.wasRead(now)
     }
 
     private func setAlarm() {
         var deadline = Deadline.earlier(engine.deadline, supervisor.deadline)
-        if !trafficPoll.watched.isEmpty {
+        if !childCounters.isEmpty {
             deadline = Deadline.earlier(deadline, Deadline(trafficPoll.next, "read traffic counters"))
         }
         guard let deadline else { return }

@@ -1,4 +1,5 @@
 import Base
+import Portal
 import Synchronization
 import Tunnels
 
@@ -7,6 +8,7 @@ final class EventLog: Sendable {
     private struct State {
         var recent: [GatewayEvent] = []
         var next: UInt64 = 1
+        var counts = GatewayCounters.EventCounts()
         var followers: [UInt64: AsyncStream<GatewayEvent>.Continuation] = [:]
         var nextFollower: UInt64 = 0
         var isClosed = false
@@ -31,6 +33,11 @@ final class EventLog: Sendable {
                 number: state.next, time: wall(), level: level, kind: kind, connector: connector, tunnel: tunnel,
                 message: message)
             state.next += 1
+            switch level {
+            case .info: state.counts.info += 1
+            case .warning: state.counts.warning += 1
+            case .error: state.counts.error += 1
+            }
             // Dropping a block at a time keeps the cost of an event constant.
             if state.recent.count >= capacity + capacity / 4 { state.recent.removeFirst(capacity / 4) }
             state.recent.append(event)
@@ -44,6 +51,9 @@ final class EventLog: Sendable {
         for follower in slow { follower.finish() }
         return event
     }
+
+    /// Events since the start, by level.
+    var counts: GatewayCounters.EventCounts { state.withLock { $0.counts } }
 
     /// The newest events, oldest first.
     func recent(limit: Int) -> [GatewayEvent] { state.withLock { Array($0.recent.suffix(max(0, limit))) } }

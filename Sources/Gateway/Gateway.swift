@@ -1,0 +1,176 @@
+public import Base
+import Cryptography
+import Host
+import IKE
+public import Logging
+import Portal
+import Store
+import Synchronization
+import Tunnels
+
+/// This release.
+public let gatehouseVersion = "0.1.0"
+
+/// The gateway: joins the engines, the host and the sockets, and runs until it is told to stop.
+///
+/// Shutting down is orderly: tunnels are deleted at the peers, then interfaces, routes and sockets are removed.
+public final class Gateway: Sendable {
+    private let boot: BootConfiguration
+    private let core: Core
+    private let control: GatewayControl
+    private let store: Store
+    private let log: EventLog
+    private let logger: Logger
+    private let manager = ServiceManager()
+    private let isStopping = Atomic(false)
+
+    /// Opens the store and the outside sockets.
+    ///
+    /// - Throws: an error whose description says what this host lacks or which file is at fault.
+    public init(boot: BootConfiguration, logger: Logger) async throws {
+        for complaint in ProcessHardening.apply() { logger.notice("\(complaint)") }
+        let clock = SystemClock()
+        self.boot = boot
+        self.logger = logger
+        log = EventLog { clock.wall }
+        try Folder.make(boot.stateDirectory, mode: 0o700)
+        try Folder.make(boot.runtimeDirectory, mode: 0o755)
+        let key = try MachineKey.load(path: boot.machineKeyPath, random: SystemRandom.bytes)
+        store = try Store(path: boot.databasePath, key: key, random: SystemRandom.bytes, wall: { clock.wall })
+
+        guard boot.dataPath != .kernel else {
+            throw BootConfiguration.Invalid(
+                description: "dataPath kernel: this release carries packets in userspace only; use auto or userspace")
+        }
+        let inbox = Inbox<Core.Message>()
+        var sockets = SocketConfiguration()
+        if !boot.listen.isEmpty { sockets.addresses = boot.listen }
+        sockets.ikePort = boot.ikePort
+        sockets.natPort = boot.natPort
+        let loop = try IOLoop(try OutsideSockets(sockets)) { bytes, path in
+            inbox.putDatagram(.datagram(bytes, path))
+        }
+        let dataPath = try UserspaceDataPath(loop)
+        let machine = Core.Machine(
+            clock: clock, dataPath: dataPath, loop: loop, routes: RouteTable(try Netlink()), prober: Prober())
+        let now = clock.now
+        var terms = SupervisorConfiguration()
+        terms.dataPath = dataPath.kind
+        terms.ikePort = boot.ikePort
+        terms.natPort = boot.natPort
+        core = Core(
+            inbox: inbox, machine: machine,
+            engine: Engine(configuration: EngineConfiguration(), seed: SystemRandom.seed(), now: now),
+            supervisor: Supervisor(configuration: terms, seed: SystemRandom.seed(), now: now),
+            log: log, logger: logger)
+        let (core, store, log) = (core, store, log)
+        control = GatewayControl(
+            core: core, store: store, log: log, dataPathKind: dataPath.kind, startedAt: clock.wall,
+            examine: {
+                let interfaces = await core.ask { core in core.interfaces } ?? []
+                return await Examination.findings(
+                    boot, connectors: (try? store.connectors()) ?? [], interfaces: interfaces)
+            },
+            reread: { caller in
+                core.inbox.put(.supervise(.connectors(try store.connectors())))
+                log.add(.info, kind: "reloaded", message: "\(caller) had the connectors read again.")
+            })
+    }
+
+    /// Brings the stored connectors up and serves until ``stop()``; returns when everything is down again.
+    public func run() async throws {
+        let machine = core.machine
+        // A crash leaves no interface (they die with the process) but may leave routes.
+        try machine.routes.removeAll()
+        let portal = try await Portal.start(
+            PortalConfiguration(runtimeDirectory: boot.runtimeDirectory, statusGroup: boot.statusGroup), api: control,
+            logger: logger)
+        let connectors = try store.connectors()
+        core.inbox.put(.supervise(.connectors(connectors)))
+        log.add(.info, kind: "started", message: "Gatehouse \(gatehouseVersion) started with \(connectors.count) connectors.")
+        logger.info("ready: \(connectors.count) connectors, data path \(machine.dataPath.kind), \(boot.runtimeDirectory)")
+        manager.ready(status: "\(connectors.count) connectors")
+
+        await withTaskGroup(of: Void.self) { group in
+            let core = core
+            group.addTask { for await event in machine.dataPath.events { core.inbox.put(.dataPath(event)) } }
+            group.addTask {
+                for await answer in machine.prober.answers {
+                    let input = SupervisorInput.probeAnswered(tunnel: answer.tunnel, roundTrip: answer.roundTrip)
+                    core.inbox.put(.supervise(input))
+                }
+            }
+            group.addTask { [manager] in await Self.feedWatchdog(manager, core) }
+            await core.run()
+            manager.stopping(status: "closing")
+            try? machine.routes.removeAll()
+            await machine.dataPath.shutDown()
+            machine.loop.stop()
+            machine.prober.stop()
+            group.cancelAll()
+        }
+        log.add(.info, kind: "stopped", message: "Gatehouse stopped.")
+        log.close()
+        await portal.stop()
+        try store.close()
+        logger.info("stopped: tunnels deleted, interfaces, routes and sockets removed")
+    }
+
+    /// Tells systemd that we live, for as long as the core answers: a loop that hangs is restarted.
+    private static func feedWatchdog(_ manager: ServiceManager, _ core: Core) async {
+        guard let timeout = manager.watchdogTimeout else { return }
+        while await core.ask({ _ in true }) == true {
+            manager.watchdog()
+            guard (try? await Task.sleep(for: .nanoseconds(timeout.nanoseconds / 3))) != nil else { return }
+        }
+    }
+
+    /// Brings everything down in an orderly way; ``run()`` then returns.
+    public func stop() {
+        guard !isStopping.exchange(true, ordering: .relaxed) else { return }
+        logger.info("stopping: closing the tunnels at their peers")
+        core.inbox.put(.supervise(.shutDown))
+    }
+
+    /// Takes the boot file's log level and reads the stored connectors again. Places, addresses and the data path
+    /// change only by a restart; a boot file that cannot be read changes nothing.
+    public func reload(_ boot: Result<BootConfiguration, any Error>) async {
+        manager.reloading()
+        defer { manager.ready() }
+        do {
+            let fresh = try boot.get()
+            var comparable = fresh
+            comparable.logLevel = self.boot.logLevel
+            if comparable != self.boot {
+                logger.warning("the boot file has changed in more than the log level: restart gatehoused to apply it")
+            }
+            await core.ask { core in core.setLogLevel(fresh.logLevel) }
+            core.inbox.put(.supervise(.connectors(try store.connectors())))
+            logger.info("reloaded: connectors read again, log level \(fresh.logLevel)")
+        } catch {
+            logger.error("not reloaded, everything stays as it was: \(error)")
+        }
+    }
+}
+
+extension BootConfiguration.LogLevel {
+    /// The level of swift-log.
+    public var loggerLevel: Logger.Level {
+        switch self {
+        case .debug: .debug
+        case .info: .info
+        case .warning: .warning
+        case .error: .error
+        }
+    }
+}
+
+extension GatewayEvent.Level {
+    var loggerLevel: Logger.Level {
+        switch self {
+        case .info: .info
+        case .warning: .warning
+        case .error: .error
+        }
+    }
+}
