@@ -264,6 +264,27 @@ func transfer(_ lab: TunnelLab, from: String, to: String, address: String, megab
     return try receiver.value()
 }
 
+/// The segment sizes that both ends of a TCP connection between two namespaces settle on.
+func segmentSizes(
+    _ lab: TunnelLab, from: String, to: String, address: String
+) throws -> (client: Int, server: Int) {
+    let target = try #require(IPAddress(address))
+    let listener = try lab.spaces.inside(to) { try tcpSocket(target, listening: true) }
+    defer { close(listener) }
+    let port = UInt16(clamping: clinux_port(listener))
+    let client = try lab.spaces.inside(from) { try tcpSocket(target, port: port, listening: false) }
+    defer { close(client) }
+    let server = accept(listener, nil, nil)
+    defer { close(server) }
+    func size(_ descriptor: Int32) -> Int {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_MAXSEG, &value, &length)
+        return Int(value)
+    }
+    return (size(client), size(server))
+}
+
 private func tcpSocket(_ address: IPAddress, port: UInt16 = 0, listening: Bool) throws -> Int32 {
     let descriptor = socket(address.isIPv4 ? AF_INET : AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
     var limit = timeval(tv_sec: 20, tv_usec: 0)

@@ -143,6 +143,7 @@ import Tunnels
 
     @Test func aRemovedInterfaceIsReportedAndCanBeOpenedAgain() async throws {
         let lab = try await TunnelLab()
+        try await lab.install(ESPSuite("aes128gcm16"))
         try lab.spaces.ip("-n", lab.spaces.full("l"), "link", "del", "gh0")
         var events = lab.left.path.events.makeAsyncIterator()
         #expect(await events.next() == .tunnelLost(interface: "gh0", reason: "the interface was removed"))
@@ -150,6 +151,14 @@ import Tunnels
             interface: "gh0", tunnel: "test", addresses: [try #require(IPPrefix("10.1.0.1/24"))], mtu: 1300, mss: nil)
         try await lab.left.path.openTunnel(link)
         #expect(try lab.link().contains("mtu 1300"))
+        #expect(await lab.left.path.counters(spiIn: 0x1000_0001) == nil)
+        try lab.spaces.ip("-n", lab.spaces.full("l"), "route", "add", "10.2.0.0/16", "dev", "gh0")
+        // The peer's SA is as it was: numbers that it has seen would not pass, so both begin anew.
+        let suite = ESPSuite("aes128gcm16")
+        for gateway in [lab.left, lab.right] {
+            try await gateway.path.install(lab.child(gateway, suite, generation: 2), interface: "gh0", outbound: true)
+        }
+        #expect(try lab.ping("10.2.0.1").status == 0)
         await lab.shutDown()
     }
 
@@ -170,13 +179,29 @@ import Tunnels
         await lab.shutDown()
     }
 
-    @Test func segmentsAreClampedToTheTunnel() async throws {
-        // The far interface would take longer segments than the tunnel between.
-        let lab = try await TunnelLab(mtu: 1300)
+    @Test(arguments: [("l", "r", "10.2.0.1", 1000), ("r", "l", "10.1.0.1", 1000), ("l", "r", "fd00:2::1", 980)])
+    func segmentsAreClampedInBothDirections(from: String, to: String, address: String, limit: Int) async throws {
+        let lab = try await TunnelLab()
         try await lab.install(ESPSuite("aes128-sha256"))
-        try lab.spaces.ip("-n", lab.spaces.full("r"), "link", "set", "gh0", "mtu", "1500")
-        #expect(try transfer(lab, from: "r", to: "l", address: "10.1.0.1", megabytes: 2) == 2 << 20)
-        #expect(try transfer(lab, from: "r", to: "l", address: "fd00:1::1", megabytes: 2) == 2 << 20)
+        // Only the left gateway clamps: the SYN of one side and the answer of the other both pass it.
+        try await lab.left.path.openTunnel(
+            TunnelLink(
+                interface: "gh0", tunnel: "test",
+                addresses: ["10.1.0.1/24", "fd00:1::1/64"].compactMap(IPPrefix.init), mtu: 1400, mss: 1000))
+        let sizes = try segmentSizes(lab, from: from, to: to, address: address)
+        // Time stamps take 12 of them.
+        #expect(sizes.client == limit - 12)
+        #expect(sizes.server == limit - 12)
+        await lab.shutDown()
+    }
+
+    @Test(arguments: [true, false])
+    func outerPacketsThatAreTooLongForThePathAreFragmented(inUDP: Bool) async throws {
+        let lab = try await TunnelLab()
+        for name in ["l", "r"] { try lab.spaces.ip("-n", lab.spaces.full(name), "link", "set", "eth0", "mtu", "1300") }
+        try await lab.install(ESPSuite("aes128gcm16"), inUDP: inUDP)
+        #expect(try lab.ping("10.2.0.1", size: 1300).status == 0)
+        #expect(try transfer(lab, from: "l", to: "r", address: "10.2.0.1", megabytes: 2) == 2 << 20)
         await lab.shutDown()
     }
 

@@ -22,6 +22,8 @@ final class OutboundWorker: @unchecked Sendable {
         fileprivate(set) var largestInner: Int
         /// Whether the kernel may cut a joined datagram up: only in UDP, and as long as the path takes our length.
         fileprivate(set) var joins: Bool
+        /// The last sequence number is used up, and that was said.
+        fileprivate var isSpent = false
 
         init(
             _ child: ChildSA, _ sa: OutboundSA, _ selectors: SelectorPair, _ tally: ChildTally, _ route: Route
@@ -130,9 +132,10 @@ final class OutboundWorker: @unchecked Sendable {
 
     func removeAll() { for name in Array(tunnels.keys) { closeTunnel(name) } }
 
-    func install(_ child: Child, _ interface: String, active: Bool) {
+    /// The child waits for ``use(_:)``.
+    func install(_ child: Child, _ interface: String) {
+        remove(child.spiIn)
         tunnels[interface]?.staged.append(child)
-        if active { use(child.spiIn) }
     }
 
     /// The child is the first choice from now on, and the one that it replaces no choice any more.
@@ -271,7 +274,10 @@ final class OutboundWorker: @unchecked Sendable {
             append(slot, total, ECN.outer(forInner: inner.trafficClass), child, joinable: length <= child.largestInner)
             child.tally.countOut(total)
             if isNearExhaustion { report(.exhausted(spiIn: child.spiIn)) }
-        case .exhausted: report(.exhausted(spiIn: child.spiIn))
+        case .exhausted:
+            guard !child.isSpent else { return }
+            child.isSpent = true
+            report(.exhausted(spiIn: child.spiIn))
         case .unsuitable: break
         }
     }

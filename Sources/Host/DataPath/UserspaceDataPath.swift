@@ -62,32 +62,36 @@ public final class UserspaceDataPath: DataPath {
         let clamp = MSSClamp(mtu: link.mtu, mss: link.mss)
         let outbound = outbound
         // On the thread, because a device belongs to the network namespace of the thread that makes it.
-        let opened: Result<TunnelDevice, HostFailure>? = await thread.run {
+        let opened: Result<(device: TunnelDevice, isNew: Bool), HostFailure>? = await thread.run {
             do throws(HostFailure) {
                 if let tunnel = outbound.tunnels[name] {
                     try tunnel.device.update(from: old, to: link)
                     tunnel.clamp = clamp
-                    return .success(tunnel.device)
+                    return .success((tunnel.device, false))
                 }
                 let device = try TunnelDevice(link)
                 outbound.openTunnel(device, clamp)
-                return .success(device)
+                return .success((device, true))
             } catch {
                 return .failure(error)
             }
         }
-        guard let device = try opened?.get() else { throw Self.isShutDown("opening \(name)") }
+        guard let (device, isNew) = try opened?.get() else { throw Self.isShutDown("opening \(name)") }
         let inbound = inbound
         let isDone: Void? = await loop.thread.run {
-            if let tunnel = inbound.tunnels[name], tunnel.device.descriptor === device.descriptor {
-                tunnel.clamp = clamp
-            } else {
-                inbound.closeTunnel(name)
-                inbound.tunnels[name] = InboundWorker.Tunnel(device, clamp)
+            guard isNew else {
+                inbound.tunnels[name]?.clamp = clamp
+                return
             }
+            inbound.closeTunnel(name)
+            inbound.tunnels[name] = InboundWorker.Tunnel(device, clamp)
         }
         guard isDone != nil else { throw Self.isShutDown("opening \(name)") }
-        book.withLock { $0.links[name] = link }
+        book.withLock { book in
+            book.links[name] = link
+            // SAs of an interface that was lost went with it.
+            if isNew { book.children = book.children.filter { $0.value.interface != name } }
+        }
     }
 
     public func closeTunnel(interface: String) async {
@@ -116,8 +120,7 @@ public final class UserspaceDataPath: DataPath {
                 guard let route = OutboundWorker.Route(child.path, sa.format, sockets, outsideMTU: outsideMTU) else {
                     return .failure(Self.noSocket(child.path))
                 }
-                outbound.install(
-                    OutboundWorker.Child(child, sa, selectors, tally, route), interface, active: false)
+                outbound.install(OutboundWorker.Child(child, sa, selectors, tally, route), interface)
                 return .success(())
             } catch {
                 return .failure(HostFailure("installing an SA (\(error))", code: 0))
