@@ -70,11 +70,11 @@ public struct KernelRoute: Hashable, Sendable {
     }
 
     /// Reads the body of RTM_NEWROUTE or RTM_DELROUTE (`rtmsg`); nil for what is no plain IP route, such as
-    /// multicast forwarding, or one with several next hops, which we never make.
-    init?(_ message: NetlinkMessage) throws(NetlinkMalformed) {
+    /// multicast forwarding, or one with several next hops, which we never make. The answer to a look-up is a cloned route.
+    init?(_ message: NetlinkMessage, acceptingCloned: Bool = false) throws(NetlinkMalformed) {
         let body = message.body
         guard body.count >= 12 else { throw NetlinkMalformed(reason: "a route message of \(body.count) bytes") }
-        let isCloned = body.host(UInt32.self, at: 8) & 0x200 /* RTM_F_CLONED */ != 0
+        let isCloned = !acceptingCloned && body.host(UInt32.self, at: 8) & 0x200 /* RTM_F_CLONED */ != 0
         guard let family = IPAddress.Family(number: body.host(UInt8.self, at: 0)), !isCloned,
             let kind = Kind(rawValue: body.host(UInt8.self, at: 7))
         else { return nil }
@@ -175,6 +175,27 @@ extension Netlink {
             return true
         } catch let error where error.isNotFound {
             return false
+        }
+    }
+
+    /// The way that a packet to `target` would take now; nil when there is none. A way that ends in an unreachable,
+    /// blackhole or prohibit route is none.
+    public func route(to target: IPAddress, from source: IPAddress? = nil) throws(NetlinkError) -> KernelRoute? {
+        let operation = { "looking up the way to \(target)" }
+        let bits = UInt8(clamping: target.family.bitWidth)
+        var body = NetlinkWriter()
+        body.append([target.family.number, bits, source == nil ? 0 : bits, 0, 0, 0, 0, 0])
+        body.append(UInt32(0))
+        body.attribute(RTA_DST.rawValue, target)
+        if let source { body.attribute(RTA_SRC.rawValue, source) }
+        do {
+            return try ask(NetlinkRequest(RTM_GETROUTE, body), operation())
+                .mapAnswers(of: RTM_NEWROUTE, in: self, operation) { (message) throws(NetlinkMalformed) in
+                    try KernelRoute(message, acceptingCloned: true)
+                }
+                .first { $0.kind.hasDevice }
+        } catch let error where [ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL].contains(error.errno) {
+            return nil
         }
     }
 }
