@@ -43,7 +43,7 @@ struct CannotRun: Error, CustomStringConvertible {
 /// Runs a shell command and returns what it printed, errors included; throws that text when it fails.
 @discardableResult
 func run(_ command: String) throws -> String {
-    guard let pipe = popen("{ \(command); } 2>&1", "re") else { throw CannotRun(reason: "popen: errno \(errno)") }
+    guard let pipe = popen("{ \(command)\n} 2>&1", "re") else { throw CannotRun(reason: "popen: errno \(errno)") }
     var output: [UInt8] = []
     var block = [UInt8](repeating: 0, count: 4096)
     while case let count = fread(&block, 1, block.count, pipe), count > 0 { output += block[0..<count] }

@@ -96,8 +96,9 @@ extension Doctor {
         let here = SystemFile.link("/proc/thread-self/ns/net")
         let daemons = RunningProcess.all().filter { process in
             guard Self.otherDaemons.contains(process.name) else { return false }
-            // One that lives in another network does not meet us. What we may not look into counts as here.
-            guard let there = SystemFile.link("/proc/\(process.id)/ns/net") else { return true }
+            // One that lives in another network does not meet us; one that has just ended has no network (ENOENT).
+            // What we may not look into counts as here.
+            guard let there = SystemFile.link("/proc/\(process.id)/ns/net") else { return errno == EACCES }
             return there == here
         }
         return Self.otherIKE(daemons)
