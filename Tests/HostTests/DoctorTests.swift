@@ -1,7 +1,8 @@
 import Base
 import Glibc
-@testable import Host
 import Testing
+
+@testable import Host
 
 private func prefix(_ text: String) -> IPPrefix { IPPrefix(text) ?? .all(.ipv6) }
 
@@ -54,12 +55,14 @@ struct DoctorJudgementTests {
         #expect(Doctor.policies([], remoteNetworks: ours).detail == "none")
     }
 
-    @Test("The reverse path filter is strict only where the kernel would be", arguments: [
-        // all, default, gh0, writable, expected
-        ("0", "0", "2", true, Finding.State.ok), ("1", "1", "2", true, .ok), ("1", "1", "1", true, .failed),
-        ("0", "0", "1", true, .failed), ("2", "1", "1", true, .ok), ("1", "0", "0", true, .failed),
-        ("1", "1", "2", false, .warning), ("2", "2", "0", false, .ok), ("0", "0", "0", true, .ok),
-    ])
+    @Test(
+        "The reverse path filter is strict only where the kernel would be",
+        arguments: [
+            // all, default, gh0, writable, expected
+            ("0", "0", "2", true, Finding.State.ok), ("1", "1", "2", true, .ok), ("1", "1", "1", true, .failed),
+            ("0", "0", "1", true, .failed), ("2", "1", "1", true, .ok), ("1", "0", "0", true, .failed),
+            ("1", "1", "2", false, .warning), ("2", "2", "0", false, .ok), ("0", "0", "0", true, .ok),
+        ])
     func reversePathFilter(all: String, default: String, gh0: String, isWritable: Bool, expected: Finding.State) {
         let finding = Doctor.reversePathFilter(
             ["all": all, "default": `default`, "gh0": gh0], tunnels: ["gh0"], isWritable: isWritable)
@@ -69,7 +72,7 @@ struct DoctorJudgementTests {
     @Test("A bound socket is read from the kernel's table in either family")
     func boundSockets() {
         let table4 = """
-              sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+              sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
              1203: 0100007F:01F4 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 40011 2 0000 0
             broken
              1204: 00000000:1194 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 40012 2 0000 0
@@ -204,7 +207,9 @@ struct DoctorTests {
     func wayToPeer(_ family: IPAddress.Family) throws {
         let isIPv4 = family == .ipv4
         let (own, gateway, peer) =
-            isIPv4 ? ("198.51.100.2/24", "198.51.100.1", "203.0.113.9") : ("2001:db8:1::2/64", "2001:db8:1::1", "2001:db8:9::9")
+            isIPv4
+            ? ("198.51.100.2/24", "198.51.100.1", "203.0.113.9")
+            : ("2001:db8:1::2/64", "2001:db8:1::1", "2001:db8:9::9")
         let target = try #require(IPAddress(peer))
         let netlink = try Netlink(in: lab.namespace)
         #expect(try netlink.route(to: target) == nil)

@@ -1,7 +1,8 @@
 import Base
 import Glibc
-@testable import Host
 import Testing
+
+@testable import Host
 
 @Suite("Netlink wire format")
 struct KernelNetlinkWireTests {
@@ -25,7 +26,9 @@ struct KernelNetlinkWireTests {
         writer.attribute(2, value: UInt16(0x0102))
         writer.nested(3) { $0.attribute(4, [9]) }
         #expect(
-            writer.bytes == [8, 0, 1, 0, 0x67, 0x68, 0x30, 0, 6, 0, 2, 0, 2, 1, 0, 0, 12, 0, 3, 0x80, 5, 0, 4, 0, 9, 0, 0, 0])
+            writer.bytes == [
+                8, 0, 1, 0, 0x67, 0x68, 0x30, 0, 6, 0, 2, 0, 2, 1, 0, 0, 12, 0, 3, 0x80, 5, 0, 4, 0, 9, 0, 0, 0,
+            ])
         let read = try NetlinkAttributes(writer.bytes[...])
         #expect(read[1]?.text == "gh0")
         #expect(read[2]?.integer(UInt16.self) == 0x0102)
@@ -36,7 +39,8 @@ struct KernelNetlinkWireTests {
 
     @Test("Several messages of one datagram are told apart")
     func datagram() throws {
-        let messages = try NetlinkMessage.parse(message(type: 16, [1, 2, 3]) + message(type: 3, flags: 2, [0, 0, 0, 0]))
+        let messages = try NetlinkMessage.parse(
+            message(type: 16, [1, 2, 3]) + message(type: 3, flags: 2, [0, 0, 0, 0]))
         #expect(messages.map(\.type) == [16, 3])
         #expect(messages[0].body == [1, 2, 3])
         #expect(messages[1].flags == 2)
@@ -53,7 +57,9 @@ struct KernelNetlinkWireTests {
         #expect(throws: NetlinkMalformed.self) { try NetlinkMessage.parse(bytes) }
     }
 
-    @Test("Attributes that lie are refused", arguments: [[3, 0, 1, 0], [0, 0, 0, 0], [9, 0, 1, 0, 1, 2, 3, 4]] as [[UInt8]])
+    @Test(
+        "Attributes that lie are refused",
+        arguments: [[3, 0, 1, 0], [0, 0, 0, 0], [9, 0, 1, 0, 1, 2, 3, 4]] as [[UInt8]])
     func lyingAttributes(_ bytes: [UInt8]) {
         #expect(throws: NetlinkMalformed.self) { try NetlinkAttributes(bytes[...]) }
     }

@@ -1,6 +1,7 @@
 import Base
-@testable import Host
 import Testing
+
+@testable import Host
 
 @Suite("Watching the kernel's changes", .timeLimit(.minutes(1)))
 struct KernelWatcherTests {

@@ -1,7 +1,8 @@
 import Base
 import Glibc
-@testable import Host
 import Testing
+
+@testable import Host
 
 @Suite("Clocks and randomness")
 struct MachineClockTests {

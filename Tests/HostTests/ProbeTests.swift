@@ -1,8 +1,9 @@
 import Base
 import Glibc
-@testable import Host
 import Synchronization
 import Testing
+
+@testable import Host
 
 @Suite("Echo packets")
 struct ProbeEchoPacketTests {
@@ -128,8 +129,9 @@ struct ProbeTests {
     @Test("A probe takes its own interface even when the route leads elsewhere")
     func bound() async throws {
         try lab.ip("route add 169.254.0.1/32 dev gh1")
-        #expect(prober.probe(
-            tunnel: "t", interface: "gh0", from: address("169.254.0.2"), to: address("169.254.0.1")) == nil)
+        #expect(
+            prober.probe(
+                tunnel: "t", interface: "gh0", from: address("169.254.0.2"), to: address("169.254.0.1")) == nil)
         var answers = prober.answers.makeAsyncIterator()
         #expect(await answers.next()?.tunnel == "t")
     }

@@ -2,7 +2,8 @@ public import Base
 
 /// Looks at this host and says what keeps tunnels from working, or from working well, and how to mend it.
 ///
-/// It changes nothing, save that it tries ESP in the kernel for a moment, in a network namespace of its own where it may.
+/// It changes nothing, save that it tries ESP in the kernel for a moment, in a network namespace of its own where it
+/// may.
 public struct Doctor: Sendable {
     /// What the gateway is going to need here.
     public struct Plan: Hashable, Sendable {

@@ -99,7 +99,8 @@ extension Doctor {
             return hasUserspace
                 ? finding(.ok, "auto picks userspace: \(whyNotKernel)")
                 : finding(
-                    .failed, "auto finds nothing: \(whyNotKernel) and there is no TUN device, so no tunnel can be built",
+                    .failed,
+                    "auto finds nothing: \(whyNotKernel) and there is no TUN device, so no tunnel can be built",
                     tunnelDevice.remedy)
         }
     }
@@ -113,7 +114,8 @@ extension Doctor {
             return Finding(
                 id: "nftables", title: title, state: .warning,
                 detail: "\(error); who may use a tunnel cannot be decided on this host",
-                remedy: error.errno == EPERM ? "run it with CAP_NET_ADMIN: sudo gatehouse doctor" : "modprobe nf_tables")
+                remedy: error.errno == EPERM ? "run it with CAP_NET_ADMIN: sudo gatehouse doctor" : "modprobe nf_tables"
+            )
         }
     }
 
@@ -148,7 +150,8 @@ extension Doctor {
         return Finding(
             id: "xfrm-policies", title: title, state: .failed,
             detail: "\(rivals.count) of another program, such as \(first.source) to \(first.destination), take packets "
-                + "for the networks behind the tunnels: these are \(first.isBlock ? "dropped" : "encrypted by the other")",
+                + "for the networks behind the tunnels: these are "
+                + (first.isBlock ? "dropped" : "encrypted by the other"),
             remedy: "ip xfrm policy; then stop the program that made them")
     }
 }

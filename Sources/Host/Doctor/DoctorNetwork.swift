@@ -14,7 +14,8 @@ extension Doctor {
         return Finding(
             id: id, title: title, state: .warning,
             detail: "off: only this host itself can use the tunnels, not the \(name) networks behind it",
-            remedy: "sysctl -w \(setting)=1 && echo '\(setting) = 1' > /etc/sysctl.d/60-gatehouse-\(family.rawValue).conf")
+            remedy:
+                "sysctl -w \(setting)=1 && echo '\(setting) = 1' > /etc/sysctl.d/60-gatehouse-\(family.rawValue).conf")
     }
 
     func reversePathFilter() -> Finding {
@@ -34,7 +35,8 @@ extension Doctor {
         if let first = strict.first {
             return Finding(
                 id: "rp-filter", title: title, state: .failed,
-                detail: "strict on \(strict.joined(separator: ", ")): answers that come in by the other tunnel are dropped",
+                detail:
+                    "strict on \(strict.joined(separator: ", ")): answers that come in by the other tunnel are dropped",
                 remedy: "sysctl -w net.ipv4.conf.\(first).rp_filter=2")
         }
         if !isWritable, max(number("all"), number("default")) == 1 {

@@ -31,7 +31,9 @@ struct RunningProcess: Hashable, Sendable {
     /// Every process that /proc shows.
     static func all() -> [RunningProcess] {
         SystemFile.names(in: "/proc").compactMap { entry in
-            guard let id = Int32(entry), let name = SystemFile.read("/proc/\(entry)/comm", limit: 64) else { return nil }
+            guard let id = Int32(entry), let name = SystemFile.read("/proc/\(entry)/comm", limit: 64) else {
+                return nil
+            }
             return RunningProcess(id: id, name: name.split(separator: "\n").first.map(String.init) ?? "")
         }
     }

@@ -21,7 +21,7 @@ extension Doctor {
     /// 2026-01-01T00:00:00Z: there is no Gatehouse before.
     private static let earliest = WallTime(nanoseconds: 1_767_225_600_000_000_000)
 
-    func clockDiscipline() -> Finding { Self.clockDiscipline(isSynchronized: gh_clock_state() != 5 /* TIME_ERROR */) }
+    func clockDiscipline() -> Finding { Self.clockDiscipline(isSynchronized: gh_clock_state() != TIME_ERROR) }
 
     static func clockDiscipline(isSynchronized: Bool) -> Finding {
         let title = "Clock synchronisation"
@@ -30,7 +30,8 @@ extension Doctor {
         }
         return Finding(
             id: "clock-sync", title: title, state: .warning,
-            detail: "no time service keeps the clock right: tunnels work, but certificates and sign-ins fail once it is "
+            detail:
+                "no time service keeps the clock right: tunnels work, but certificates and sign-ins fail once it is "
                 + "minutes off",
             remedy: "apt install systemd-timesyncd && timedatectl set-ntp true")
     }
@@ -43,7 +44,8 @@ extension Doctor {
             for group in [DHGroup.modp1024, .modp2048, .ecp256, .curve25519] {
                 let ours = try DHKeyPair(group: group, random: &random)
                 let theirs = try DHKeyPair(group: group, random: &random)
-                guard try ours.sharedSecret(peer: theirs.publicValue) == theirs.sharedSecret(peer: ours.publicValue) else {
+                guard try ours.sharedSecret(peer: theirs.publicValue) == theirs.sharedSecret(peer: ours.publicValue)
+                else {
                     return Self.cryptography(failure: "\(group.name) gives two ends different secrets")
                 }
             }
@@ -59,7 +61,10 @@ extension Doctor {
         Finding(
             id: "openssl", title: "OpenSSL", state: .failed,
             detail: "\(failure); tunnels that use such a group cannot come up",
-            remedy: "look for a FIPS or policy setting in `openssl version -d`/openssl.cnf, or try with OPENSSL_CONF=/dev/null")
+            remedy:
+                "look for a FIPS or policy setting in openssl.cnf in the folder of `openssl version -d`, or try with "
+                + "OPENSSL_CONF=/dev/null"
+        )
     }
 
     func stateDirectory() -> Finding {
@@ -87,7 +92,8 @@ extension Doctor {
     static func stateDirectory(_ folder: String, failure: Int32) -> Finding {
         Finding(
             id: "state-directory", title: "State folder", state: .failed,
-            detail: "\(folder): \(String(cString: strerror(failure))); connectors cannot be stored, and no tunnel is known "
+            detail:
+                "\(folder): \(String(cString: strerror(failure))); connectors cannot be stored, and no tunnel is known "
                 + "after a restart",
             remedy: "install -d -m 0700 -o gatehouse -g gatehouse \(folder), and leave the disk writable")
     }

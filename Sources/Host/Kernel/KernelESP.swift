@@ -27,13 +27,19 @@ public enum KernelESP: Hashable, Sendable {
     }
 
     private static let suites: [(name: String, attributes: @Sendable (inout NetlinkWriter) -> Void)] = [
-        ("cbc(aes) + hmac(sha1)", { writer in
-            writer.attribute(XFRMA_ALG_CRYPT.rawValue, algorithm("cbc(aes)", [128], keyLength: 16))
-            writer.attribute(XFRMA_ALG_AUTH_TRUNC.rawValue, algorithm("hmac(sha1)", [160, 96], keyLength: 20))
-        }),
-        ("rfc4106(gcm(aes))", { writer in
-            writer.attribute(XFRMA_ALG_AEAD.rawValue, algorithm("rfc4106(gcm(aes))", [160, 128], keyLength: 20))
-        }),
+        (
+            "cbc(aes) + hmac(sha1)",
+            { writer in
+                writer.attribute(XFRMA_ALG_CRYPT.rawValue, algorithm("cbc(aes)", [128], keyLength: 16))
+                writer.attribute(XFRMA_ALG_AUTH_TRUNC.rawValue, algorithm("hmac(sha1)", [160, 96], keyLength: 20))
+            }
+        ),
+        (
+            "rfc4106(gcm(aes))",
+            { writer in
+                writer.attribute(XFRMA_ALG_AEAD.rawValue, algorithm("rfc4106(gcm(aes))", [160, 128], keyLength: 20))
+            }
+        ),
     ]
 
     /// `xfrm_algo` and its kin: a name of 64 bytes, lengths in bits, the key.
@@ -60,11 +66,11 @@ public enum KernelESP: Hashable, Sendable {
                         "trying ESP with \(suite.name)")
                     taken.append(suite.name)
                 } catch {
-                    // ENOSYS and EPROTONOSUPPORT say that something is not there; another error says nothing about that.
+                    // These say that something is not there; another error says nothing about that.
                     guard [ENOSYS, EPROTONOSUPPORT, EOPNOTSUPP, EAFNOSUPPORT, ENOENT].contains(error.errno) else {
                         return .unknown(error.description)
                     }
-                    refusal = error.kernelText ?? String(cString: strerror(error.errno))
+                    if refusal.isEmpty { refusal = error.kernelText ?? String(cString: strerror(error.errno)) }
                     continue
                 }
                 try netlink.request(NetlinkRequest(XFRM_MSG_DELSA, identity(spi)), "taking the trial ESP away")

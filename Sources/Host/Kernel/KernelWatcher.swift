@@ -94,7 +94,7 @@ public final class KernelWatcher: Sendable {
                             }
                         }
                     }
-                } catch where error.kind == .unreadable {
+                } catch  where error.kind == .unreadable {
                     put(.overrun, into: continuation)
                 } catch {
                     put(.failed(error), into: continuation)

@@ -31,6 +31,10 @@ public struct KernelLink: Hashable, Sendable {
         self.hardwareAddress = hardwareAddress
     }
 
+    /// IFF_UP and IFF_LOWER_UP.
+    private static let upFlag: UInt32 = 1
+    private static let runningFlag: UInt32 = 0x10000
+
     /// Reads the body of RTM_NEWLINK or RTM_DELLINK (`ifinfomsg`).
     init(_ message: NetlinkMessage) throws(NetlinkMalformed) {
         let body = message.body
@@ -44,7 +48,7 @@ public struct KernelLink: Hashable, Sendable {
             index: index, name: name,
             kind: try attributes[IFLA_LINKINFO]?.nested()[IFLA_INFO_KIND]?.text,
             mtu: Int(attributes[IFLA_MTU]?.integer(UInt32.self) ?? 0),
-            isUp: flags & 1 /* IFF_UP */ != 0, isRunning: flags & 0x10000 /* IFF_LOWER_UP */ != 0,
+            isUp: flags & Self.upFlag != 0, isRunning: flags & Self.runningFlag != 0,
             hardwareAddress: attributes[IFLA_ADDRESS].map { Array($0.bytes) } ?? [])
     }
 }

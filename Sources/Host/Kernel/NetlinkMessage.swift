@@ -46,7 +46,8 @@ struct NetlinkWriter: Sendable {
 
     mutating func attribute(_ type: some BinaryInteger, _ address: IPAddress) { attribute(type, address.bytes) }
 
-    /// An attribute that holds attributes. `isMarked` sets NLA_F_NESTED, which nftables demands and old rtnetlink ignores.
+    /// An attribute that holds attributes. `isMarked` sets NLA_F_NESTED, which nftables demands and old rtnetlink
+    /// ignores.
     mutating func nested(_ type: some BinaryInteger, isMarked: Bool = true, _ build: (inout NetlinkWriter) -> Void) {
         var inner = NetlinkWriter()
         build(&inner)
@@ -71,6 +72,10 @@ struct NetlinkMessage: Hashable, Sendable {
     var body: ArraySlice<UInt8>
 
     static let headerLength = 16
+    /// NLM_F_CAPPED, NLM_F_ACK_TLVS and NLMSGERR_ATTR_MSG.
+    private static let isCapped: UInt16 = 0x100
+    private static let hasExtendedText: UInt16 = 0x200
+    private static let kernelText = 1
 
     /// The messages of one datagram.
     static func parse(_ datagram: [UInt8]) throws(NetlinkMalformed) -> [NetlinkMessage] {
@@ -107,9 +112,9 @@ struct NetlinkMessage: Hashable, Sendable {
             throw NetlinkMalformed(reason: "an error message of \(body.count) bytes")
         }
         let code = body.host(Int32.self, at: 0)
-        guard flags & 0x200 /* NLM_F_ACK_TLVS */ != 0 else { return Verdict(errno: Int32(clamping: -Int64(code))) }
+        guard flags & Self.hasExtendedText != 0 else { return Verdict(errno: Int32(clamping: -Int64(code))) }
         var skip = 4 + Self.headerLength
-        if flags & 0x100 /* NLM_F_CAPPED */ == 0 {
+        if flags & Self.isCapped == 0 {
             let echoed = Int(body.host(UInt32.self, at: 4))
             guard echoed >= Self.headerLength, echoed <= body.count - 4 else {
                 throw NetlinkMalformed(reason: "an error message that echoes \(echoed) bytes")
@@ -117,16 +122,18 @@ struct NetlinkMessage: Hashable, Sendable {
             skip = min(body.count, 4 + (echoed + 3) & ~3)
         }
         let attributes = try NetlinkAttributes(body.dropFirst(skip))
-        return Verdict(errno: Int32(clamping: -Int64(code)), text: attributes[1 /* NLMSGERR_ATTR_MSG */]?.text)
+        return Verdict(errno: Int32(clamping: -Int64(code)), text: attributes[Self.kernelText]?.text)
     }
 
     /// Reads NLMSG_DONE, whose body is an error number (0 or negative) and, with NLM_F_ACK_TLVS, the extended ACK.
     func doneVerdict() throws(NetlinkMalformed) -> Verdict {
         guard body.count >= 4 else { return Verdict(errno: 0) }
         let code = body.host(Int32.self, at: 0)
-        guard flags & 0x200 != 0 else { return Verdict(errno: code < 0 ? Int32(clamping: -Int64(code)) : 0) }
+        guard flags & Self.hasExtendedText != 0 else {
+            return Verdict(errno: code < 0 ? Int32(clamping: -Int64(code)) : 0)
+        }
         let attributes = try NetlinkAttributes(body.dropFirst(4))
-        return Verdict(errno: code < 0 ? Int32(clamping: -Int64(code)) : 0, text: attributes[1]?.text)
+        return Verdict(errno: code < 0 ? Int32(clamping: -Int64(code)) : 0, text: attributes[Self.kernelText]?.text)
     }
 }
 

@@ -51,7 +51,7 @@ struct NetlinkSocket: ~Copyable, @unchecked Sendable {
         func make() -> Result<OpaquePointer, NetlinkError> {
             guard let handle = mnl_socket_open2(bus.number, Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue))
             else { return .failure(failure(errno, "the kernel gives none")) }
-            guard mnl_socket_bind(handle, 0, 0 /* MNL_SOCKET_AUTOPID */) == 0 else {
+            guard mnl_socket_bind(handle, 0, pid_t(MNL_SOCKET_AUTOPID)) == 0 else {
                 let code = errno
                 mnl_socket_close(handle)
                 return .failure(failure(code, "it cannot be bound"))

@@ -29,19 +29,21 @@ public struct NetworkNamespace: Hashable, Sendable, CustomStringConvertible {
 
     /// Runs `body` on a new thread in this namespace and waits for it.
     public func run<Value>(_ body: () throws -> Value) throws -> Value {
-        try onThread(entering: {
-            let file = open(path, O_RDONLY | O_CLOEXEC)
-            guard file >= 0 else { throw Unreachable(path: path, errno: errno) }
-            defer { close(file) }
-            guard gh_setns(file, GH_CLONE_NEWNET) == 0 else { throw Unreachable(path: path, errno: errno) }
-        }, body)
+        try onThread(
+            entering: {
+                let file = open(path, O_RDONLY | O_CLOEXEC)
+                guard file >= 0 else { throw Unreachable(path: path, errno: errno) }
+                defer { close(file) }
+                guard gh_setns(file, GH_CLONE_NEWNET) == 0 else { throw Unreachable(path: path, errno: errno) }
+            }, body)
     }
 
     /// Runs `body` on a new thread in a new, empty namespace, which goes when the last socket in it is closed.
     public static func runInNew<Value>(_ body: () throws -> Value) throws -> Value {
-        try onThread(entering: {
-            guard gh_unshare(GH_CLONE_NEWNET) == 0 else { throw Unreachable(path: "(new)", errno: errno) }
-        }, body)
+        try onThread(
+            entering: {
+                guard gh_unshare(GH_CLONE_NEWNET) == 0 else { throw Unreachable(path: "(new)", errno: errno) }
+            }, body)
     }
 }
 

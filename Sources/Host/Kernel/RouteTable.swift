@@ -90,7 +90,9 @@ public struct RouteTable: Sendable {
 
     /// Makes our routes those of `wanted` and returns what had to change.
     ///
-    /// New routes come before old ones go, so that a packet finds one at every moment. One route that fails does not
+    /// New routes come before old ones go, so that there is no moment without one. (A packet that is being routed in the
+    /// very instant in which the kernel drops the old one may still fail; it never takes the default route as long as
+    /// an unreachable route with a high metric stands behind.) One route that fails does not
     /// keep the others back; it is named in the error. An old route whose successor failed stays: without it packets
     /// could leave by the default route, unencrypted.
     @discardableResult

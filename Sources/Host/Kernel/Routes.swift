@@ -26,7 +26,8 @@ public struct RouteOrigin: RawRepresentable, Hashable, Sendable {
 public struct KernelRoute: Hashable, Sendable {
     /// What happens to a packet that takes the route.
     public enum Kind: UInt8, Hashable, Sendable {
-        case unicast = 1, local, broadcast, anycast, multicast
+        case unicast = 1
+        case local, broadcast, anycast, multicast
         /// Dropped without a word.
         case blackhole
         /// Dropped, and the sender is told that the host is unreachable.
@@ -70,11 +71,12 @@ public struct KernelRoute: Hashable, Sendable {
     }
 
     /// Reads the body of RTM_NEWROUTE or RTM_DELROUTE (`rtmsg`); nil for what is no plain IP route, such as
-    /// multicast forwarding, or one with several next hops, which we never make. The answer to a look-up is a cloned route.
+    /// multicast forwarding, or one with several next hops, which we never make. The answer to a look-up is a cloned
+    /// route.
     init?(_ message: NetlinkMessage, acceptingCloned: Bool = false) throws(NetlinkMalformed) {
         let body = message.body
         guard body.count >= 12 else { throw NetlinkMalformed(reason: "a route message of \(body.count) bytes") }
-        let isCloned = !acceptingCloned && body.host(UInt32.self, at: 8) & 0x200 /* RTM_F_CLONED */ != 0
+        let isCloned = !acceptingCloned && body.host(UInt32.self, at: 8) & UInt32(RTM_F_CLONED) != 0
         guard let family = IPAddress.Family(number: body.host(UInt8.self, at: 0)), !isCloned,
             let kind = Kind(rawValue: body.host(UInt8.self, at: 7))
         else { return nil }
@@ -118,7 +120,9 @@ public struct KernelRoute: Hashable, Sendable {
     func words(interface name: String? = nil) -> String {
         var text = kind == .unicast ? "\(destination.network)" : "\(kind) \(destination.network)"
         if let gateway { text += " via \(gateway)" }
-        if let interface, kind.hasDevice { text += (gateway == nil ? " via " : " on ") + (name ?? "interface \(interface)") }
+        if let interface, kind.hasDevice {
+            text += (gateway == nil ? " via " : " on ") + (name ?? "interface \(interface)")
+        }
         if metric != 0 { text += " metric \(metric)" }
         if table != Self.mainTable { text += " table \(table)" }
         return text
@@ -158,7 +162,8 @@ extension Netlink {
             "adding route \(route.words(interface: interfaceName))")
     }
 
-    /// Puts `route` in the place of the one with that destination, metric and table, in one step; adds it if there is none.
+    /// Puts `route` in the place of the one with that destination, metric and table, in one step; adds it if there is
+    /// none.
     public func replaceRoute(_ route: KernelRoute, interfaceName: String? = nil) throws(NetlinkError) {
         try request(
             NetlinkRequest(RTM_NEWROUTE, flags: NLM_F_CREATE | NLM_F_REPLACE, route.body()),

@@ -42,7 +42,7 @@ public struct KernelRule: Hashable, Sendable {
         let body = message.body
         guard body.count >= 12 else { throw NetlinkMalformed(reason: "a rule message of \(body.count) bytes") }
         guard let family = IPAddress.Family(number: body.host(UInt8.self, at: 0)),
-            body.host(UInt8.self, at: 7) == 1 /* FR_ACT_TO_TBL */
+            Int(body.host(UInt8.self, at: 7)) == FR_ACT_TO_TBL
         else { return nil }
         let attributes = try NetlinkAttributes(body.dropFirst(12))
         func prefix(_ type: Int, lengthAt offset: Int) -> IPPrefix? {
@@ -64,7 +64,7 @@ public struct KernelRule: Hashable, Sendable {
         var writer = NetlinkWriter()
         writer.append([
             family.number, UInt8(clamping: destination?.length ?? 0), UInt8(clamping: source?.length ?? 0), 0,
-            UInt8(exactly: table) ?? 0, 0, 0, 1 /* FR_ACT_TO_TBL */,
+            UInt8(exactly: table) ?? 0, 0, 0, UInt8(FR_ACT_TO_TBL),
         ])
         writer.append(isInverted ? UInt32(FIB_RULE_INVERT) : 0)
         writer.attribute(FRA_PRIORITY, value: priority)

@@ -1,4 +1,5 @@
 public import Base
+import CMnl
 import Glibc
 
 /// Tells systemd how the service is doing (sd_notify(3)): one datagram to `$NOTIFY_SOCKET` each.

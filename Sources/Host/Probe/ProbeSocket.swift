@@ -9,8 +9,8 @@ struct ProbeSocket: Sendable {
     private let descriptor: Int32
     /// The interface's index when the socket was bound: a new interface of the same name has another.
     private let index: Int32
-    // Proof of Sendable: a dispatch source may be used from any thread once it is set up, and only ``listen(_:)``, which is
-    // called once by the maker, sets it up.
+    // Proof of Sendable: a dispatch source may be used from any thread once it is set up, and that is done only by
+    // ``listen(_:)``, which the maker calls once.
     private nonisolated(unsafe) let reader: any DispatchSourceRead
 
     init(_ key: Prober.SocketKey, in namespace: NetworkNamespace?) throws(SystemFailure) {
