@@ -171,6 +171,11 @@ import Tunnels
         let shown = try lab.link()
         #expect(shown.contains("169.254.10.2/30") && shown.contains("10.1.0.1/24") && shown.contains("fd00:9::1/64"))
         #expect(!shown.contains("fd00:1::1") && shown.contains("mtu 1422") && !shown.contains("fe80"))
+        // What is refused changes nothing.
+        let refused = TunnelLink(
+            interface: "gh0", tunnel: "test", addresses: [try #require(IPPrefix("10.9.0.1/24"))], mtu: 70000, mss: nil)
+        await #expect(throws: HostFailure.self) { try await lab.left.path.openTunnel(refused) }
+        #expect(try lab.link() == shown)
         let taken = TunnelLink(interface: "eth0", tunnel: "x", addresses: [], mtu: 1400, mss: nil)
         await #expect(throws: HostFailure.self) { try await lab.left.path.openTunnel(taken) }
         await #expect(throws: HostFailure.self) {

@@ -31,8 +31,24 @@ struct TunnelDevice: Sendable {
         _ = try HostFailure.check(clinux_link_set_up(name), "taking \(name) up")
     }
 
-    /// Brings addresses and MTU in line with `link`; `old` is what they were.
+    /// Brings addresses and MTU in line with `link`; `old` is what they were, and are again if this throws.
     func update(from old: TunnelLink?, to link: TunnelLink) throws(HostFailure) {
+        do throws(HostFailure) {
+            try apply(from: old, to: link)
+        } catch {
+            if let old { restore(old, insteadOf: link) }
+            throw error
+        }
+    }
+
+    private func restore(_ old: TunnelLink, insteadOf link: TunnelLink) {
+        _ = clinux_link_set_mtu(name, Int32(clamping: old.mtu))
+        guard let index = try? index() else { return }
+        for address in old.addresses { try? set(address, index, add: true) }
+        for address in link.addresses where !old.addresses.contains(address) { try? set(address, index, add: false) }
+    }
+
+    private func apply(from old: TunnelLink?, to link: TunnelLink) throws(HostFailure) {
         if old?.mtu != link.mtu {
             _ = try HostFailure.check(
                 clinux_link_set_mtu(name, Int32(clamping: link.mtu)), "setting MTU \(link.mtu) on \(name)")
