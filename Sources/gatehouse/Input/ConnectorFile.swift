@@ -1,0 +1,257 @@
+import Base
+import Cryptography
+import FoundationEssentials
+import IKE
+import Portal
+import Tunnels
+import Yams
+
+/// A connector written by hand, in YAML or JSON: the connector's own names, with defaults for all that has a sensible one.
+enum ConnectorFile {
+    /// The form, for `gatehouse connector add --help`.
+    static let manual = """
+        The keys are those that 'gatehouse connector show' prints. What must be
+        there:
+
+          id: branch-office              # lower case; names the tunnels too
+          localNetworks: [10.1.0.0/16]   # ours
+          remoteNetworks: [10.2.0.0/16]  # behind the peer
+          tunnels:
+            - phase1:
+                remoteAddress: 203.0.113.1
+                psk: "the pre-shared key"  # or pskHexadecimal: 00ff…
+
+        What may be there beside it, with its default:
+
+          name: the id
+          isEnabled: true
+          initiation: initiate           # or respond
+          routing: static
+          tunnels:
+            - name: the id and a number  # branch-office-1
+              phase1:
+                localAddress:            # ours, as the peer sees it
+                bindAddress:             # ours, to send from
+                localID: localAddress    # address, name or user@name
+                remoteID: remoteAddress
+                encryption: [aes256gcm16, aes256]
+                integrity: [sha384, sha256]  # names the PRF too
+                dhGroups: [19, 20, 31, 14]
+                lifetimeSeconds: 28800
+                rekeyMarginSeconds:
+                dpd: {delaySeconds: 10, timeoutSeconds: 30, action: restart}
+                forceUDPEncapsulation: false
+              phase2:
+                encryption: [aes256gcm16, aes256]
+                integrity: [sha256]
+                pfsGroups: [19, 20, 31, 14]  # [] for no PFS
+                lifetimeSeconds: 3600
+                rekeyMarginSeconds:
+                localSelectors: [0.0.0.0/0]
+                remoteSelectors: [0.0.0.0/0]
+                esn: false
+                replayWindow: 1024
+              inside:
+                localAddress: 169.254.10.2/30
+                remoteAddress: 169.254.10.1/30
+                mtu: 1436
+                mss: 1379
+
+        A responder may leave remoteAddress out and answer a peer at any
+        address.
+        """
+
+    /// Reads the file.
+    ///
+    /// - Throws: ``Failure`` naming the file, the line and the key that is wrong, never a secret.
+    static func read(_ bytes: [UInt8], file: String) throws -> Connector {
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw Failure("\(file) is not UTF-8 text") }
+        let root: Node?
+        do {
+            root = try Yams.compose(yaml: text)
+        } catch let error as YamlError {
+            throw Failure("\(file): \(words(for: error))")
+        } catch {
+            throw Failure("\(file) is not YAML")
+        }
+        guard let root else { throw Failure("\(file) is empty") }
+        do {
+            return try connector(FileEntry(root, "the connector"))
+        } catch let fault as FileEntry.Fault {
+            throw Failure("\(file): \(fault.line.map { "line \($0): " } ?? "")\(fault.text)")
+        }
+    }
+
+    /// Yams quotes the lines around a fault, which may hold the key: only the place and the problem are said.
+    private static func words(for error: YamlError) -> String {
+        switch error {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            "line \(mark.line): \(problem)"
+        case .duplicatedKeysInMapping: "a key is there twice"
+        default: "is not YAML"
+        }
+    }
+
+    private static func connector(_ entry: FileEntry) throws -> Connector {
+        var map = try entry.map()
+        let id = try map.need("id").word()
+        guard id.utf8.count <= 64, id.utf8.allSatisfy({ byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
+                UInt8(ascii: "."), UInt8(ascii: "_"):
+                true
+            default: false
+            }
+        }) else {
+            throw try map.need("id").fault("must be at most 64 characters of a to z, 0 to 9, '-', '.' and '_'")
+        }
+        let initiation = try map["initiation"]?.choice(Connector.Initiation.self) ?? .initiate
+        let local = try map.need("localNetworks").prefixes()
+        let remote = try map.need("remoteNetworks").prefixes()
+        guard !local.isEmpty else { throw try map.need("localNetworks").fault("must name at least one network") }
+        guard !remote.isEmpty else { throw try map.need("remoteNetworks").fault("must name at least one network") }
+        let families = Set((local + remote).map(\.family))
+        let everything = IPAddress.Family.allCases.filter(families.contains).map(IPPrefix.all)
+        let list = try map.need("tunnels")
+        let tunnels = try list.items().enumerated().map { index, entry in
+            try tunnel(entry, name: "\(id)-\(index + 1)", initiation: initiation, everything: everything)
+        }
+        guard !tunnels.isEmpty else { throw list.fault("must have at least one tunnel") }
+        guard Set(tunnels.map(\.name)).count == tunnels.count else { throw list.fault("has two tunnels of one name") }
+        let connector = Connector(
+            id: id, name: try map["name"]?.word() ?? id, isEnabled: try map["isEnabled"]?.bool() ?? true,
+            initiation: initiation, source: try map["source"].map(source) ?? Connector.Source(format: "manual"),
+            routing: try map["routing"]?.choice(Connector.Routing.self) ?? .static, localNetworks: local,
+            remoteNetworks: remote, tunnels: tunnels)
+        try map.finish()
+        return connector
+    }
+
+    private static func source(_ entry: FileEntry) throws -> Connector.Source {
+        var map = try entry.map()
+        let source = Connector.Source(
+            format: try map["format"]?.word() ?? "manual", connectionID: try map["connectionID"]?.word(),
+            customerGatewayID: try map["customerGatewayID"]?.word(), vpnGatewayID: try map["vpnGatewayID"]?.word())
+        try map.finish()
+        return source
+    }
+
+    private static func tunnel(
+        _ entry: FileEntry, name: String, initiation: Connector.Initiation, everything: [IPPrefix]
+    ) throws -> Tunnel {
+        var map = try entry.map()
+        let tunnel = Tunnel(
+            name: try map["name"]?.word() ?? name,
+            phase1: try phase1(map.need("phase1"), initiation: initiation),
+            phase2: try phase2(map["phase2"] ?? entry.empty("phase2"), everything: everything),
+            inside: try map["inside"].map(inside), bgp: try map["bgp"].map(bgp))
+        try map.finish()
+        return tunnel
+    }
+
+    private static func phase1(_ entry: FileEntry, initiation: Connector.Initiation) throws -> Phase1 {
+        var map = try entry.map()
+        let remote = try map["remoteAddress"]?.address()
+        guard remote != nil || initiation == .respond else {
+            throw entry.fault("needs remoteAddress: who initiates must know where the peer is")
+        }
+        let encryption = try map["encryption"]?.choices(EncryptionAlgorithm.self) ?? [.aes256gcm16, .aes256]
+        let integrity = try map["integrity"]?.choices(IntegrityAlgorithm.self) ?? [.sha384, .sha256]
+        guard !integrity.isEmpty else {
+            throw entry.fault("needs integrity, such as [sha256]: beside gcm and poly1305 ciphers it names the PRF")
+        }
+        let version = try map["ikeVersion"]?.number(in: 1...2) ?? 2
+        guard version == 2 else { throw entry.fault("has ikeVersion \(version), and Gatehouse speaks IKEv2 only") }
+        let phase1 = Phase1(
+            ikeVersion: version, localAddress: try map["localAddress"]?.address(),
+            bindAddress: try map["bindAddress"]?.address(), remoteAddress: remote,
+            localID: try map["localID"]?.identity(), remoteID: try map["remoteID"]?.identity(),
+            psk: try secret(entry, text: map["psk"], hexadecimal: map["pskHexadecimal"]), encryption: encryption,
+            integrity: integrity, dhGroups: try map["dhGroups"]?.groups() ?? [.ecp256, .ecp384, .curve25519, .modp2048],
+            lifetimeSeconds: try map["lifetimeSeconds"]?.number(in: 60...604_800) ?? 28_800,
+            dpd: try dpd(map["dpd"] ?? entry.empty("dpd"), initiation: initiation),
+            forceUDPEncapsulation: try map["forceUDPEncapsulation"]?.bool() ?? false,
+            rekeyMarginSeconds: try map["rekeyMarginSeconds"]?.number(in: 0...604_800))
+        guard !encryption.isEmpty else { throw entry.fault("needs at least one cipher under encryption") }
+        guard !phase1.dhGroups.isEmpty else { throw entry.fault("needs at least one group under dhGroups") }
+        // What 'connector show' prints beside the rest.
+        if let method = try map["authentication"]?.word(), method != "psk" {
+            throw entry.fault("has authentication '\(method)', and only psk is known")
+        }
+        try map.finish()
+        return phase1
+    }
+
+    private static func secret(_ entry: FileEntry, text: FileEntry?, hexadecimal: FileEntry?) throws -> Secret {
+        if let hexadecimal {
+            guard text == nil else { throw hexadecimal.fault("and psk are both there: one of them is enough") }
+            guard let bytes = [UInt8](hexadecimal: try hexadecimal.word()), !bytes.isEmpty else {
+                throw hexadecimal.fault("must be pairs of hexadecimal digits")
+            }
+            return Secret(bytes)
+        }
+        guard let text else { throw entry.fault("needs psk, the pre-shared key as text") }
+        let key = try text.word()
+        guard key != "(hidden)" else { throw text.fault("is hidden: write the key itself") }
+        return Secret(Array(key.utf8))
+    }
+
+    private static func dpd(_ entry: FileEntry, initiation: Connector.Initiation) throws -> Phase1.DPD {
+        var map = try entry.map()
+        let dpd = Phase1.DPD(
+            delaySeconds: try map["delaySeconds"]?.number(in: 0...86_400) ?? 10,
+            timeoutSeconds: try map["timeoutSeconds"]?.number(in: 1...86_400) ?? 30,
+            action: try map["action"]?.choice(["restart": .restart, "clear": .clear, "none": Phase1.DPD.Action.none])
+                ?? (initiation == .initiate ? .restart : .clear))
+        try map.finish()
+        return dpd
+    }
+
+    private static func phase2(_ entry: FileEntry, everything: [IPPrefix]) throws -> Phase2 {
+        var map = try entry.map()
+        let encryption = try map["encryption"]?.choices(EncryptionAlgorithm.self) ?? [.aes256gcm16, .aes256]
+        let phase2 = Phase2(
+            encryption: encryption,
+            integrity: try map["integrity"]?.choices(IntegrityAlgorithm.self)
+                ?? (encryption.allSatisfy(\.isAEAD) ? [] : [.sha256]),
+            pfsGroups: try map["pfsGroups"]?.groups() ?? [.ecp256, .ecp384, .curve25519, .modp2048],
+            lifetimeSeconds: try map["lifetimeSeconds"]?.number(in: 60...604_800) ?? 3600,
+            localSelectors: try map["localSelectors"]?.prefixes() ?? everything,
+            remoteSelectors: try map["remoteSelectors"]?.prefixes() ?? everything,
+            esn: try map["esn"]?.bool() ?? false, replayWindow: try map["replayWindow"]?.number(in: 32...2048) ?? 1024,
+            rekeyMarginSeconds: try map["rekeyMarginSeconds"]?.number(in: 0...604_800))
+        guard !encryption.isEmpty else { throw entry.fault("needs at least one cipher under encryption") }
+        if let cipher = encryption.first(where: { !$0.isAEAD }), phase2.integrity.isEmpty {
+            throw entry.fault("needs integrity, such as [sha256]: \(cipher.rawValue) has none of its own")
+        }
+        guard !phase2.localSelectors.isEmpty, !phase2.remoteSelectors.isEmpty else {
+            throw entry.fault("needs a network under localSelectors and remoteSelectors; leave them out for everything")
+        }
+        if let name = try map["protocol"]?.word(), name != "esp" { throw entry.fault("can have protocol esp only") }
+        if let name = try map["mode"]?.word(), name != "tunnel" { throw entry.fault("can have mode tunnel only") }
+        try map.finish()
+        return phase2
+    }
+
+    private static func inside(_ entry: FileEntry) throws -> Tunnel.Inside {
+        var map = try entry.map()
+        let inside = Tunnel.Inside(
+            localAddress: try map.need("localAddress").prefix(), remoteAddress: try map.need("remoteAddress").prefix(),
+            localAddress6: try map["localAddress6"]?.prefix(), remoteAddress6: try map["remoteAddress6"]?.prefix(),
+            mtu: try map["mtu"]?.number(in: 576...9000), mss: try map["mss"]?.number(in: 500...8960))
+        try map.finish()
+        return inside
+    }
+
+    private static func bgp(_ entry: FileEntry) throws -> Tunnel.BGP {
+        var map = try entry.map()
+        let bgp = Tunnel.BGP(
+            localASN: try map.need("localASN").number(in: 1...UInt32.max),
+            remoteASN: try map.need("remoteASN").number(in: 1...UInt32.max),
+            neighbor: try map.need("neighbor").address(),
+            holdTimeSeconds: try map["holdTimeSeconds"]?.number(in: 0...65_535) ?? 30)
+        try map.finish()
+        return bgp
+    }
+}

@@ -1,0 +1,159 @@
+import Base
+import Cryptography
+import IKE
+import Tunnels
+import Yams
+
+/// A value of a file with its name and line, so that a complaint can say where.
+struct FileEntry {
+    struct Fault: Error {
+        var line: Int?
+        var text: String
+    }
+
+    private let node: Node
+    /// The key and those above it, such as `tunnels[0].phase1.psk`.
+    private let name: String
+    private let line: Int?
+
+    init(_ node: Node, _ name: String, line: Int? = nil) {
+        self.node = node
+        self.name = name
+        self.line = line ?? node.mark?.line
+    }
+
+    /// An entry that the file leaves out.
+    func empty(_ key: String) -> FileEntry { FileEntry(.mapping(Node.Mapping([])), child(key), line: line) }
+
+    private func child(_ key: String) -> String { name == "the connector" ? key : "\(name).\(key)" }
+
+    func fault(_ text: String) -> Fault { Fault(line: line, text: "\(name) \(text)") }
+
+    var isNull: Bool { node.null != nil && node.scalar?.style != .doubleQuoted && node.scalar?.style != .singleQuoted }
+
+    /// A text of at least one character. Numbers and dates are taken as they are written.
+    func word() throws -> String {
+        guard let scalar = node.scalar, !scalar.string.isEmpty, !isNull else { throw fault("must be a text") }
+        return scalar.string
+    }
+
+    func bool() throws -> Bool {
+        guard let value = node.bool else { throw fault("must be true or false") }
+        return value
+    }
+
+    func number<Number: FixedWidthInteger>(in range: ClosedRange<Number>) throws -> Number {
+        guard let value = node.int, let number = Number(exactly: value), range.contains(number) else {
+            throw fault("must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    func choice<Choice>(_ choices: KeyValuePairs<String, Choice>) throws -> Choice {
+        let word = try word()
+        guard let choice = choices.first(where: { $0.key == word }) else {
+            throw fault("is '\(word)' and must be one of \(choices.map { $0.key }.joined(separator: ", "))")
+        }
+        return choice.value
+    }
+
+    func choice<Choice: RawRepresentable<String> & CaseIterable>(_: Choice.Type) throws -> Choice {
+        let word = try word()
+        guard let choice = Choice(rawValue: word) else {
+            let all = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw fault("is '\(word)' and must be one of \(all)")
+        }
+        return choice
+    }
+
+    /// A list, or one value that stands for a list of one.
+    func items() throws -> [FileEntry] {
+        if let sequence = node.sequence {
+            return sequence.enumerated().map { FileEntry($0.element, "\(name)[\($0.offset)]") }
+        }
+        guard !isNull else { throw fault("must be a list") }
+        return [FileEntry(node, name, line: line)]
+    }
+
+    func choices<Choice: RawRepresentable<String> & CaseIterable>(_ type: Choice.Type) throws -> [Choice] {
+        try items().map { try $0.choice(type) }
+    }
+
+    /// Groups by IKE number, as AWS writes them, or by name.
+    func groups() throws -> [DHGroup] {
+        try items().map { item in
+            let word = try item.word()
+            if let group = DHGroup.allCases.first(where: { $0.name == word || String($0.rawValue) == word }) { return group }
+            let all = DHGroup.allCases.map { "\($0.rawValue) (\($0.name))" }.joined(separator: ", ")
+            throw item.fault("is '\(word)' and must be one of \(all)")
+        }
+    }
+
+    func address() throws -> IPAddress {
+        let word = try word()
+        guard let address = IPAddress(word) else { throw fault("is '\(word)', which is no IP address") }
+        return address
+    }
+
+    /// A network; an address alone is a network of one.
+    func prefix() throws -> IPPrefix {
+        let word = try word()
+        if let address = IPAddress(word) { return IPPrefix(host: address) }
+        guard let prefix = IPPrefix(word) else { throw fault("is '\(word)', which is no network such as 10.0.0.0/16") }
+        return prefix
+    }
+
+    func prefixes() throws -> [IPPrefix] { try items().map { try $0.prefix() } }
+
+    func identity() throws -> IKEIdentity {
+        let word = try word()
+        guard let identity = IKEIdentity(word) else {
+            throw fault("is '\(word)', which is no IKE identity: an address, a name, user@name or keyid:hexadecimal")
+        }
+        return identity
+    }
+
+    func map() throws -> FileMap {
+        guard let mapping = node.mapping else { throw fault("must be keys and values") }
+        var entries: [(String, FileEntry)] = []
+        for (key, value) in mapping {
+            guard let text = key.string else { throw fault("has a key that is no text") }
+            entries.append((text, FileEntry(value, child(text), line: key.mark?.line)))
+        }
+        return FileMap(owner: self, entries: entries)
+    }
+}
+
+/// The keys and values of one place; it knows at the end which keys nobody asked for.
+struct FileMap {
+    let owner: FileEntry
+    let entries: [(String, FileEntry)]
+    private var asked: [String] = []
+
+    init(owner: FileEntry, entries: [(String, FileEntry)]) {
+        self.owner = owner
+        self.entries = entries
+    }
+
+    /// The value of a key; a null counts as absent.
+    subscript(key: String) -> FileEntry? {
+        mutating get {
+            asked.append(key)
+            return entries.first { $0.0 == key && !$0.1.isNull }?.1
+        }
+    }
+
+    mutating func need(_ key: String) throws -> FileEntry {
+        guard let entry = self[key] else { throw owner.fault("needs \(key)") }
+        return entry
+    }
+
+    /// Refuses keys that nobody asked for.
+    func finish() throws {
+        guard let (key, entry) = entries.first(where: { !asked.contains($0.0) }) else { return }
+        var known: [String] = []
+        for key in asked where !known.contains(key) { known.append(key) }
+        throw FileEntry.Fault(
+            line: entry.fault("").line, text: "unknown key '\(key)'; known here are \(known.joined(separator: ", "))")
+    }
+}
