@@ -1,0 +1,293 @@
+import Base
+import Cryptography
+
+/// What makes a child, agreed and derived.
+struct NewChild {
+    var spiIn: UInt32
+    var spiOut: UInt32
+    var suite: ESPSuite
+    var keys: KeySchedule.ChildKeys
+    /// Of the exchange, not of the IKE SA.
+    var weAreInitiator: Bool
+    var local: [TrafficSelector]
+    var remote: [TrafficSelector]
+    var replaces: UInt32?
+}
+
+/// A peer's request for a child, as we can grant it.
+struct AgreedChild {
+    var choice: Negotiation.Choice<ESPSuite>
+    var spiOut: UInt32
+    var local: [TrafficSelector]
+    var remote: [TrafficSelector]
+}
+
+/// A peer's request for a child that we cannot grant: what the peer is told, and what people are told.
+struct ChildRefusal: Error {
+    var notify: NotifyType
+    var failure: Failure
+}
+
+/// Children between agreement and removal.
+extension Engine {
+    // MARK: - Agreement
+
+    /// Whether and how a peer's request for a child can be granted.
+    func answerChild(
+        _ configuration: ConnectionConfiguration, _ payloads: Payloads, usesGroups: Bool
+    ) -> Result<AgreedChild, ChildRefusal> {
+        guard let proposals = payloads.proposals, let theirs = payloads.selectorsInitiator,
+            let ours = payloads.selectorsResponder
+        else {
+            let failure = Failure(.protocolError, "The peer asked for a child SA without SA, TSi or TSr.")
+            return .failure(ChildRefusal(notify: .invalidSyntax, failure: failure))
+        }
+        guard
+            let choice = Negotiation.choose(
+                configuration.espProposals, from: proposals, usesGroups: usesGroups,
+                keyExchangeGroup: payloads.keyExchange?.group),
+            let spiOut = Self.espSPI(choice.proposal.spi)
+        else {
+            let failure = childOfferRefused(configuration, proposals, usesGroups: usesGroups)
+            return .failure(ChildRefusal(notify: .noProposalChosen, failure: failure))
+        }
+        let local = TrafficSelector.narrow(configuration.localSelectors, to: ours)
+        let remote = TrafficSelector.narrow(configuration.remoteSelectors, to: theirs)
+        guard !local.isEmpty, !remote.isEmpty else {
+            let failure = selectorsRefused(configuration, theirLocal: ours, theirRemote: theirs)
+            return .failure(ChildRefusal(notify: .selectorsUnacceptable, failure: failure))
+        }
+        return .success(AgreedChild(choice: choice, spiOut: spiOut, local: local, remote: remote))
+    }
+
+    /// What a peer's answer chose of our offer, and the SPI that it receives on.
+    func chosenChild(
+        _ offers: [ESPProposal], _ answer: [Proposal], offered: [Proposal], usesGroups: Bool
+    ) throws(MessageError) -> (ESPSuite, UInt32) {
+        let chosen = try Negotiation.checkAnswer(answer, against: offered)
+        guard
+            let choice = Negotiation.choose(offers, from: [chosen], usesGroups: usesGroups, keyExchangeGroup: nil),
+            let spiOut = Self.espSPI(chosen.spi)
+        else {
+            throw MessageError(.misbehaved, "SA", at: 0, "the answer \([chosen].summary) is no complete choice")
+        }
+        return (choice.suite, spiOut)
+    }
+
+    /// The peer may narrow our selectors, not widen them; what it adds is cut off.
+    func narrowed(
+        _ configuration: ConnectionConfiguration, local: [TrafficSelector], remote: [TrafficSelector]
+    ) throws(MessageError) -> (local: [TrafficSelector], remote: [TrafficSelector]) {
+        let both = (
+            local: TrafficSelector.narrow(configuration.localSelectors, to: local),
+            remote: TrafficSelector.narrow(configuration.remoteSelectors, to: remote)
+        )
+        guard !both.local.isEmpty, !both.remote.isEmpty else {
+            throw MessageError(
+                .misbehaved, "TS", at: 0,
+                "the answer's selectors \(local.summary) and \(remote.summary) are outside what we asked for")
+        }
+        return both
+    }
+
+    private static func espSPI(_ bytes: [UInt8]) -> UInt32? {
+        guard bytes.count == 4 else { return nil }
+        let spi = bytes.reduce(0) { $0 << 8 | UInt32($1) }
+        return spi > 255 ? spi : nil
+    }
+
+    // MARK: - Installation
+
+    mutating func install(
+        _ sa: inout IKESA, _ configuration: ConnectionConfiguration, _ new: NewChild, outbound: Bool
+    ) {
+        let rekeyAt = rekeyTick(
+            configuration.childLifetime, margin: configuration.childRekeyMargin,
+            fuzzPercent: configuration.rekeyFuzzPercent)
+        let expiresAt = now + configuration.childLifetime
+        sa.children.append(
+            Child(
+                spiIn: new.spiIn, spiOut: new.spiOut, suite: new.suite, localSelectors: new.local,
+                remoteSelectors: new.remote, rekeyAt: rekeyAt, expiresAt: expiresAt, usesOutbound: outbound,
+                replaces: new.replaces))
+        childOwners[new.spiIn] = sa.spi
+        let keys = new.keys
+        add(
+            .installChild(
+                ChildSA(
+                    connection: sa.connection ?? ConnectionID(0), ikeSA: sa.id, spiIn: new.spiIn,
+                    spiOut: new.spiOut, suite: new.suite,
+                    encryptionKeyIn: new.weAreInitiator ? keys.encryptionR : keys.encryptionI,
+                    encryptionKeyOut: new.weAreInitiator ? keys.encryptionI : keys.encryptionR,
+                    integrityKeyIn: new.weAreInitiator ? keys.integrityR : keys.integrityI,
+                    integrityKeyOut: new.weAreInitiator ? keys.integrityI : keys.integrityR,
+                    localSelectors: new.local, remoteSelectors: new.remote, path: sa.childPath,
+                    replayWindow: configuration.replayWindow, rekeyAt: rekeyAt, expiresAt: expiresAt,
+                    replaces: new.replaces),
+                outbound: outbound))
+    }
+
+    mutating func childInstalled(_ sa: inout IKESA, _ spiIn: UInt32) {
+        guard let index = sa.childIndex(spiIn), sa.children[index].state == .installing else { return }
+        sa.children[index].state = .installed
+        if let reply = sa.pendingReply, reply.spiIn == spiIn {
+            sa.pendingReply = nil
+            return childAnswered(&sa, reply, spiIn)
+        }
+        guard let old = sa.children[index].replaces else { return emit(.childEstablished(spiIn: spiIn), sa) }
+        emit(.childRekeyed(spiIn: spiIn, previous: old), sa)
+        if let place = sa.childIndex(old), sa.children[place].state == .installed { deleteChild(&sa, old) }
+    }
+
+    /// The answer leaves only now that we can hear the peer on the new SA.
+    private mutating func childAnswered(_ sa: inout IKESA, _ reply: PendingReply, _ spiIn: UInt32) {
+        guard reply.exchange == .createChildSA else {
+            guard let configuration = configuration(of: sa) else { return discard(&sa, nil) }
+            completeAuth(&sa, reply, configuration, refusal: nil)
+            return emit(.childEstablished(spiIn: spiIn), sa)
+        }
+        answer(&sa, .createChildSA, reply.messageID, reply.path, capacity: 512) { message in
+            message.add(proposals: reply.proposals)
+            if let nonce = reply.nonce { message.add(nonce: nonce) }
+            if let group = reply.group, let publicValue = reply.publicValue {
+                message.add(group: group.rawValue, publicValue: publicValue)
+            }
+            message.add(initiator: reply.initiatorSelectors, responder: reply.responderSelectors)
+        }
+        guard let index = sa.childIndex(spiIn), let old = sa.children[index].replaces else {
+            return emit(.childEstablished(spiIn: spiIn), sa)
+        }
+        // While our own rekey of the same child is out, the nonces will tell which of the two stays.
+        if case .child(let creation) = sa.exchange, creation.replaces == old { return }
+        childReplacedByPeer(&sa, old: old, by: spiIn)
+    }
+
+    /// The peer's rekey of `old` stands; the peer will delete `old`.
+    mutating func childReplacedByPeer(_ sa: inout IKESA, old: UInt32, by spiIn: UInt32) {
+        sa.tasks.removeAll { $0 == .rekeyChild(old) }
+        guard let place = sa.childIndex(old), sa.children[place].state == .installed else { return }
+        sa.children[place].state = .replaced
+        // A peer that forgets to delete it does not keep it for ever.
+        sa.children[place].expiresAt = min(sa.children[place].expiresAt, now + dpdTimeout(sa) * 2)
+        emit(.childRekeyed(spiIn: spiIn, previous: old), sa)
+    }
+
+    mutating func childFailed(_ sa: inout IKESA, _ spiIn: UInt32, _ reason: String) {
+        guard let index = sa.childIndex(spiIn), sa.children[index].state == .installing else { return }
+        let child = sa.children.remove(at: index)
+        let failure = Failure(.dataPathRefused, "The data path refused the child SA: \(reason)")
+        if let reply = sa.pendingReply, reply.spiIn == spiIn {
+            releaseESPSPI(spiIn)
+            sa.pendingReply = nil
+            if reply.exchange == .ikeAuth {
+                guard let configuration = configuration(of: sa) else { return discard(&sa, nil) }
+                completeAuth(&sa, reply, configuration, refusal: .noProposalChosen)
+            } else {
+                answer(&sa, .createChildSA, reply.messageID, reply.path) { $0.add(.temporaryFailure) }
+                if case .child(var creation) = sa.exchange, creation.collision?.product == UInt64(spiIn) {
+                    creation.collision = nil
+                    sa.exchange = .child(creation)
+                }
+            }
+            return emit(.failed(failure), sa)
+        }
+        guard let old = child.replaces, sa.childIndex(old) != nil else {
+            childOwners[spiIn] = nil
+            return failWithoutChild(&sa, failure)
+        }
+        emit(.failed(failure), sa)
+        plan(.deleteChild(spiIn), &sa)
+        retryChildRekey(&sa, old)
+    }
+
+    /// Tries a failed rekey again in half a minute or so, while the child lives.
+    mutating func retryChildRekey(_ sa: inout IKESA, _ spiIn: UInt32, after: Tick.Span = .seconds(20)) {
+        guard let place = sa.childIndex(spiIn), sa.children[place].state == .installed else { return }
+        sa.children[place].rekeyAt = now + after + Tick.Span(nanoseconds: Int64(random.uniform(below: UInt64(after.nanoseconds))))
+    }
+
+    mutating func inboundTraffic(_ sa: inout IKESA, _ spiIn: UInt32, _ at: Tick) {
+        // What lingering or replaced SAs still bring is proof of life as well.
+        sa.lastInbound = max(sa.lastInbound, min(at, now))
+        useOutbound(&sa, spiIn)
+    }
+
+    /// The peer hears us on this child: it sends on it, or has deleted the one before.
+    mutating func useOutbound(_ sa: inout IKESA, _ spiIn: UInt32) {
+        guard let index = sa.childIndex(spiIn), !sa.children[index].usesOutbound,
+            sa.children[index].state == .installed
+        else { return }
+        sa.children[index].usesOutbound = true
+        add(.useOutbound(spiIn: spiIn))
+    }
+
+    // MARK: - Removal
+
+    mutating func releaseESPSPI(_ spiIn: UInt32) { childOwners[spiIn] = nil }
+
+    /// Takes a child out of the data path and forgets it; `failure` is told, nil for one that was replaced.
+    mutating func removeChild(_ sa: inout IKESA, _ spiIn: UInt32, _ failure: Failure?) {
+        guard let index = sa.childIndex(spiIn) else { return releaseESPSPI(spiIn) }
+        sa.children.remove(at: index)
+        releaseESPSPI(spiIn)
+        add(.removeChild(spiIn: spiIn))
+        if sa.pendingReply?.spiIn == spiIn { sa.pendingReply = nil }
+        if let failure { emit(.childClosed(spiIn: spiIn, failure), sa) }
+    }
+
+    mutating func removeAllChildren(_ sa: inout IKESA, _ failure: Failure?) {
+        for child in sa.children {
+            let wasLive = child.isLive || child.state == .replaced
+            removeChild(&sa, child.spiIn, wasLive && child.state != .installing ? failure : nil)
+        }
+        switch sa.state {
+        case .authSent(let sent): releaseESPSPI(sent.spiIn)
+        default: if case .child(let creation) = sa.exchange { releaseESPSPI(creation.spiIn) }
+        }
+    }
+
+    /// Asks the peer to delete a child, then removes it.
+    mutating func deleteChild(_ sa: inout IKESA, _ spiIn: UInt32) {
+        guard let index = sa.childIndex(spiIn) else { return }
+        sa.children[index].state = .deleting
+        plan(.deleteChild(spiIn), &sa)
+    }
+
+    mutating func startChildDeletion(_ sa: inout IKESA, _ spiIn: UInt32) {
+        sa.exchange = .deleteChild(spiIn)
+        request(&sa, .informational, timeout: dpdTimeout(sa)) {
+            $0.add(Delete(protocolID: SecurityProtocol.esp, spis: [spiIn]))
+        }
+    }
+
+    /// Both sides have deleted it; what is on its way may still come in.
+    mutating func lingerChild(_ sa: inout IKESA, _ spiIn: UInt32) {
+        guard let index = sa.childIndex(spiIn) else { return releaseESPSPI(spiIn) }
+        if case .lingering = sa.children[index].state { return }
+        sa.children[index].state = .lingering(until: now + configuration.inboundLinger)
+    }
+
+    /// The peer deletes children by the SPIs that it receives on. Returns ours of those that we still had.
+    mutating func peerDeletes(_ sa: inout IKESA, _ spis: [UInt32]) -> [UInt32] {
+        var deleted: [UInt32] = []
+        for spi in spis {
+            guard let index = sa.childIndex(peerSPI: spi) else { continue }
+            let child = sa.children[index]
+            if case .lingering = child.state { continue }
+            // RFC 7296 §1.4.1: when both delete at once, neither repeats it in its answer.
+            if child.state != .deleting { deleted.append(child.spiIn) }
+            let successor = sa.children.first { $0.replaces == child.spiIn && $0.isLive }
+            if let successor {
+                childReplacedByPeer(&sa, old: child.spiIn, by: successor.spiIn)
+                useOutbound(&sa, successor.spiIn)
+                lingerChild(&sa, child.spiIn)
+            } else {
+                let wasLive = child.isLive || child.state == .replaced
+                let failure = Failure(.deletedByPeer, "\(sa.path.remote.address) deleted the child SA.")
+                removeChild(&sa, child.spiIn, wasLive ? failure : nil)
+            }
+            sa.tasks.removeAll { $0 == .rekeyChild(child.spiIn) || $0 == .deleteChild(child.spiIn) }
+        }
+        return deleted
+    }
+}

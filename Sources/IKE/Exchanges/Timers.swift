@@ -1,0 +1,109 @@
+import Base
+
+/// When an SA wants to be woken, and what it then does. Every timer that fires is moved or cleared by what it does.
+extension Engine {
+    func nextTimer(of sa: IKESA) -> (tick: Tick, timer: Timer)? {
+        var earliest: (tick: Tick, timer: Timer)?
+        func consider(_ tick: Tick, _ timer: Timer) {
+            if tick < earliest?.tick ?? .distantFuture { earliest = (tick, timer) }
+        }
+        if let request = sa.request {
+            consider(request.giveUpAt, .giveUp)
+            consider(request.nextSend, .retransmit)
+        }
+        switch sa.state {
+        case .initSent, .authSent: break
+        case .halfOpen(let halfOpen): consider(halfOpen.expiresAt, .halfOpenTimeout)
+        case .rekeyed(let closeAt): consider(closeAt, .rekeyedTimeout)
+        case .deleting(_, let closeAt): consider(closeAt, .closeTimeout)
+        case .closed(let forgetAt): consider(forgetAt, .forgetClosed)
+        case .established:
+            consider(sa.expiresAt, .expireIKE)
+            consider(sa.rekeyAt, .rekeyIKE)
+            consider(sa.nextKeepalive, .keepalive)
+            if let due = livenessDue(sa) { consider(due, .liveness) }
+        }
+        for child in sa.children {
+            switch child.state {
+            case .lingering(let until): consider(until, .removeLingering)
+            case .installing: consider(child.expiresAt, .expireChild)
+            case .installed:
+                consider(child.expiresAt, .expireChild)
+                if sa.isEstablished {
+                    consider(child.redundantUntil ?? child.rekeyAt, child.redundantUntil == nil ? .rekeyChild : .deleteRedundant)
+                }
+            case .replaced, .deleting: consider(child.expiresAt, .expireChild)
+            }
+        }
+        return earliest
+    }
+
+    /// When the peer's silence has lasted long enough to ask; nil while a request asks already.
+    private func livenessDue(_ sa: IKESA) -> Tick? {
+        guard sa.request == nil, let configuration = configuration(of: sa), configuration.dpdDelay > .zero else { return nil }
+        return sa.lastInbound + configuration.dpdDelay
+    }
+
+    mutating func fireTimers(_ sa: inout IKESA) {
+        if let request = sa.request {
+            if request.giveUpAt <= now { return requestTimedOut(&sa) }
+            if request.nextSend <= now { retransmit(&sa) }
+        }
+        fireChildTimers(&sa)
+        switch sa.state {
+        case .initSent, .authSent: break
+        case .halfOpen(let halfOpen): if halfOpen.expiresAt <= now { halfOpenTimedOut(&sa, halfOpen) }
+        case .rekeyed(let closeAt): if closeAt <= now { discard(&sa, nil) }
+        case .deleting(_, let closeAt): if closeAt <= now { finishDeletion(&sa) }
+        case .closed(let forgetAt): if forgetAt <= now { sa.isGone = true }
+        case .established: fireEstablishedTimers(&sa)
+        }
+    }
+
+    private mutating func fireEstablishedTimers(_ sa: inout IKESA) {
+        if sa.expiresAt <= now {
+            return beginDeletion(&sa, Failure(.lifetimeExpired, "The IKE SA's lifetime ended before a rekey succeeded."))
+        }
+        if sa.rekeyAt <= now {
+            sa.rekeyAt = .distantFuture
+            plan(.rekeyIKE, &sa)
+        }
+        if sa.nextKeepalive <= now {
+            add(.send([0xFF], sa.path))
+            sa.nextKeepalive = .distantFuture
+            touchKeepalive(&sa)
+        }
+        if let due = livenessDue(sa), due <= now { plan(.liveness(isForced: false), &sa) }
+    }
+
+    private mutating func fireChildTimers(_ sa: inout IKESA) {
+        for spiIn in sa.children.map(\.spiIn) {
+            guard let index = sa.childIndex(spiIn) else { continue }
+            let child = sa.children[index]
+            if case .lingering(let until) = child.state {
+                if until <= now { removeChild(&sa, spiIn, nil) }
+                continue
+            }
+            if child.expiresAt <= now {
+                childExpired(&sa, child)
+            } else if child.state == .installed, sa.isEstablished {
+                if let until = child.redundantUntil {
+                    if until <= now { deleteChild(&sa, spiIn) }
+                } else if child.rekeyAt <= now {
+                    sa.children[index].rekeyAt = .distantFuture
+                    plan(.rekeyChild(spiIn), &sa)
+                }
+            }
+        }
+    }
+
+    /// RFC 7296 §2.8: an SA is never used beyond its lifetime.
+    private mutating func childExpired(_ sa: inout IKESA, _ child: Child) {
+        let failure = Failure(.lifetimeExpired, "The child SA's lifetime ended before a rekey succeeded.")
+        removeChild(&sa, child.spiIn, child.isLive ? failure : nil)
+        if let successor = sa.children.first(where: { $0.replaces == child.spiIn && $0.isLive }) {
+            useOutbound(&sa, successor.spiIn)
+        }
+        if sa.isEstablished, !child.isLingering { plan(.deleteChild(child.spiIn), &sa) }
+    }
+}

@@ -1,0 +1,32 @@
+public import Base
+
+/// How an engine behaves towards all its peers. The defaults suit a site gateway.
+public struct EngineConfiguration: Hashable, Codable, Sendable {
+    /// Stands in the first byte of every SPI of ours, so that a datagram finds the engine that owns it.
+    public var shard: UInt8 = 0
+    /// With more half-open SAs than this we ask initiators for a cookie before we spend anything (RFC 7296 §2.6).
+    public var cookieThreshold = 64
+    /// With this many half-open SAs no new ones are taken.
+    public var maximumHalfOpen = 20_000
+    /// Half-open SAs of one address and port; more are dropped. Clients behind one NAT have ports of their own.
+    public var maximumHalfOpenPerEndpoint = 8
+    /// How long a responder waits for IKE_AUTH.
+    public var halfOpenTimeout: Tick.Span = .seconds(30)
+    /// The first wait for an answer; each further wait is `retransmissionGrowthPercent` of the one before.
+    public var retransmissionBase: Tick.Span = .seconds(1)
+    public var retransmissionGrowthPercent = 180
+    /// The longest wait between two retransmissions.
+    public var retransmissionLimit: Tick.Span = .seconds(8)
+    /// How long the answer to our DELETE is waited for.
+    public var closeTimeout: Tick.Span = .seconds(5)
+    /// How long a replaced inbound SA still takes packets that were on their way.
+    public var inboundLinger: Tick.Span = .seconds(5)
+    /// How long a closed IKE SA still repeats its last answer.
+    public var closedLinger: Tick.Span = .seconds(10)
+    /// How long after an error that anyone could have forged an attempt is given up (RFC 7296 §2.21.1).
+    public var unauthenticatedErrorDelay: Tick.Span = .seconds(3)
+    /// Notices a second that are told one by one; the others are only counted.
+    public var noticesPerSecond = 5
+
+    public init() {}
+}

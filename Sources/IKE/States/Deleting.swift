@@ -1,0 +1,34 @@
+import Base
+
+/// An orderly end: DELETE, its answer, and only then the news (RFC 7296 §1.4.1).
+extension Engine {
+    /// Stops using an SA at once and tells the peer. Without a failure nobody else is told.
+    mutating func beginDeletion(_ sa: inout IKESA, _ failure: Failure?) {
+        guard sa.isEstablished || isReplaced(sa) else { return }
+        removeAllChildren(&sa, failure)
+        if let reply = sa.pendingReply {
+            sa.pendingReply = nil
+            answer(&sa, reply.exchange, reply.messageID, reply.path) { $0.add(.temporaryFailure) }
+        }
+        if case .rekeyIKE(let rekey) = sa.exchange, let collision = rekey.collision {
+            with(collision.product) { $0.beginDeletion(&$1, nil) }
+        }
+        sa.tasks = [.deleteIKE]
+        sa.state = .deleting(failure, closeAt: now + configuration.closeTimeout)
+    }
+
+    private func isReplaced(_ sa: IKESA) -> Bool {
+        if case .rekeyed = sa.state { true } else { false }
+    }
+
+    mutating func startDeletion(_ sa: inout IKESA) {
+        sa.exchange = .deleteIKE
+        request(&sa, .informational, timeout: configuration.closeTimeout) { $0.add(Delete.ikeSA) }
+    }
+
+    /// The peer has answered, or has had long enough.
+    mutating func finishDeletion(_ sa: inout IKESA) {
+        if case .deleting(let failure?, _) = sa.state { emit(.ikeClosed(failure), sa) }
+        sa.isGone = true
+    }
+}

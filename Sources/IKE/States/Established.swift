@@ -1,0 +1,170 @@
+import Base
+import Cryptography
+
+/// An IKE SA that is up: how it comes to be, and what it does with the peer's messages.
+extension Engine {
+    /// Only a proof of the peer's identity opens this door.
+    mutating func establish(_ sa: inout IKESA, _ proof: PeerProof, _ configuration: ConnectionConfiguration) {
+        sa.remoteID = proof.identity
+        beginLife(&sa, configuration)
+        emit(.ikeEstablished(summary(sa)), sa)
+        replaceDuplicates(of: &sa, hasInitialContact: false)
+    }
+
+    mutating func establishAsResponder(
+        _ sa: inout IKESA, _ proof: PeerProof, _ configuration: ConnectionConfiguration, hasInitialContact: Bool
+    ) {
+        if case .halfOpen(let halfOpen) = sa.state { gate.remove(halfOpen.key) }
+        sa.remoteID = proof.identity
+        sa.nextRequestID = 0
+        beginLife(&sa, configuration)
+        emit(.ikeEstablished(summary(sa)), sa)
+        replaceDuplicates(of: &sa, hasInitialContact: hasInitialContact)
+    }
+
+    /// Sets the clocks of a new IKE SA and files it under its peer.
+    mutating func beginLife(_ sa: inout IKESA, _ configuration: ConnectionConfiguration) {
+        sa.state = .established
+        sa.establishedAt = now
+        sa.lastInbound = now
+        sa.expiresAt = now + configuration.ikeLifetime
+        sa.rekeyAt = rekeyTick(
+            configuration.ikeLifetime, margin: configuration.ikeRekeyMargin,
+            fuzzPercent: configuration.rekeyFuzzPercent)
+        sa.keys?.authenticationLocal = nil
+        sa.keys?.authenticationRemote = nil
+        touchKeepalive(&sa)
+        guard let id = sa.connection else { return }
+        connections[id]?.sas.insert(sa.spi)
+        connections[id]?.lastFailure = nil
+        if let remoteID = sa.remoteID { directory.note(sa.spi, PeerKey(id, remoteID)) }
+    }
+
+    func summary(_ sa: IKESA) -> IKESummary {
+        IKESummary(
+            initiatorSPI: sa.initiatorSPI, responderSPI: sa.responderSPI, isInitiator: sa.isInitiator,
+            suite: sa.suite ?? IKESuite(encryption: .aes128, integrity: .sha1, prf: .sha1, group: .modp1024),
+            localID: sa.localID ?? IKEIdentity(sa.path.local.address),
+            remoteID: sa.remoteID ?? IKEIdentity(sa.path.remote.address), path: sa.path,
+            isBehindNAT: sa.nat.isBehindNAT, isPeerBehindNAT: sa.nat.isPeerBehindNAT,
+            establishedAt: sa.establishedAt, rekeyAt: sa.rekeyAt)
+    }
+
+    // MARK: - Duplicates
+
+    /// A peer has one IKE SA with us. A new one replaces the old, except when both sides have just called each other:
+    /// then the lower initiator SPI stays, and whoever opened the other deletes it.
+    private mutating func replaceDuplicates(of sa: inout IKESA, hasInitialContact: Bool) {
+        guard let id = sa.connection, let remoteID = sa.remoteID else { return }
+        let failure = Failure(.replaced, "A newer IKE SA with the same peer has taken its place.")
+        for spi in directory.sas(of: PeerKey(id, remoteID)) where spi != sa.spi {
+            guard let other = table[spi], other.isEstablished else { continue }
+            let areCrossing = other.isInitiator != sa.isInitiator && now - other.establishedAt < .seconds(30)
+            guard areCrossing else {
+                with(spi) { engine, old in
+                    // After INITIAL_CONTACT the peer knows nothing of the old one (RFC 7296 §2.4).
+                    if hasInitialContact {
+                        engine.discard(&old, failure)
+                    } else {
+                        engine.beginDeletion(&old, failure)
+                    }
+                }
+                continue
+            }
+            if sa.initiatorSPI < other.initiatorSPI {
+                if other.isInitiator { with(spi) { $0.beginDeletion(&$1, failure) } }
+            } else if sa.isInitiator {
+                beginDeletion(&sa, failure)
+                return
+            }
+        }
+    }
+
+    // MARK: - Answers to our requests
+
+    mutating func receiveEstablishedAnswer(_ sa: inout IKESA, _ payloads: Payloads) {
+        let exchange = sa.exchange
+        sa.exchange = nil
+        switch exchange {
+        case .child(let creation): receiveChildAnswer(&sa, creation, payloads)
+        case .rekeyIKE(let rekey): receiveIKERekeyAnswer(&sa, rekey, payloads)
+        case .deleteChild(let spiIn): childDeletionAnswered(&sa, spiIn)
+        case .deleteIKE: finishDeletion(&sa)
+        case .liveness, nil: break
+        }
+    }
+
+    /// The answer is authentic and makes no sense.
+    mutating func receiveUselessAnswer(_ sa: inout IKESA, _ error: MessageError) {
+        let failure = Failure(.protocolError, "\(sa.path.remote.address) answered what cannot be understood: \(error).")
+        let exchange = sa.exchange
+        sa.exchange = nil
+        switch (sa.state, exchange) {
+        case (.authSent, _): failAttempt(&sa, failure)
+        case (.deleting, _): finishDeletion(&sa)
+        case (_, .child(let creation)): childCreationFailed(&sa, creation, failure)
+        case (_, .rekeyIKE(let rekey)): ikeRekeyFailed(&sa, rekey, failure)
+        case (_, .deleteChild(let spiIn)): childDeletionAnswered(&sa, spiIn)
+        default: break
+        }
+    }
+
+    private mutating func childDeletionAnswered(_ sa: inout IKESA, _ spiIn: UInt32) {
+        guard let index = sa.childIndex(spiIn) else { return releaseESPSPI(spiIn) }
+        let isSucceeded = sa.children.contains { $0.replaces == spiIn }
+        if isSucceeded || sa.children[index].redundantUntil != nil {
+            lingerChild(&sa, spiIn)
+        } else {
+            removeChild(&sa, spiIn, Failure(.requested, "The child SA was deleted."))
+        }
+    }
+
+    // MARK: - INFORMATIONAL (RFC 7296 §1.4)
+
+    mutating func receiveInformational(
+        _ sa: inout IKESA, _ payloads: Payloads, _ messageID: UInt32, _ path: Path
+    ) throws(MessageError) {
+        if payloads.deletesIKESA {
+            answer(&sa, .informational, messageID, path) { _ in }
+            return peerDeletedIKESA(&sa, payloads)
+        }
+        let spis = payloads.deletes.filter { $0.protocolID == SecurityProtocol.esp }.flatMap(\.spis)
+        let deleted = spis.isEmpty ? [] : peerDeletes(&sa, spis)
+        answer(&sa, .informational, messageID, path) { message in
+            if !deleted.isEmpty { message.add(Delete(protocolID: SecurityProtocol.esp, spis: deleted)) }
+        }
+        if payloads.has(.authenticationFailed) || payloads.has(.invalidSyntax), sa.isEstablished,
+            let error = payloads.firstError
+        {
+            // The initiator did not believe our AUTH, or gives up on us (RFC 7296 §2.21.2, §2.21.3).
+            let failure = authDisbelieved(sa, error)
+            emit(.failed(failure), sa)
+            removeAllChildren(&sa, failure)
+            emit(.ikeClosed(failure), sa)
+            return close(&sa)
+        }
+        for notify in payloads.notifies where notify.type.isError {
+            notice("\(path.remote) reports \(notify.type.name)", sa)
+        }
+    }
+
+    private mutating func peerDeletedIKESA(_ sa: inout IKESA, _ payloads: Payloads) {
+        switch sa.state {
+        case .deleting(let failure, _):
+            if let failure { emit(.ikeClosed(failure), sa) }
+        case .rekeyed: removeAllChildren(&sa, nil)
+        case .established:
+            if case .rekeyIKE(let rekey) = sa.exchange, let collision = rekey.collision {
+                // The peer's rekey of this SA won or knew of no other: its product takes over.
+                handOver(&sa, to: collision.product)
+            } else {
+                let failure = payloads.firstError.map { authDisbelieved(sa, $0) }
+                    ?? Failure(.deletedByPeer, "\(sa.path.remote.address) deleted the IKE SA.")
+                removeAllChildren(&sa, failure)
+                emit(.ikeClosed(failure), sa)
+            }
+        case .initSent, .authSent, .halfOpen, .closed: break
+        }
+        close(&sa)
+    }
+}

@@ -1,0 +1,339 @@
+import Base
+import Cryptography
+
+/// Responder: IKE_SA_INIT is answered (RFC 7296 §1.2). Keys are derived when IKE_AUTH comes, not before.
+struct HalfOpen: Sendable, Codable {
+    /// The peer's first message and our answer: AUTH covers them, and a repetition gets the same answer.
+    var initMessage: [UInt8]
+    var answerMessage: [UInt8]
+    var nonceI: [UInt8]
+    var nonceR: [UInt8]
+    var keyPair: DHKeyPair?
+    var peerValue: [UInt8]
+    var peerSPI: UInt64
+    var remote: Endpoint
+    var expiresAt: Tick
+    /// Whether IKE_AUTH ever came, however wrong.
+    var hasHeardAuth = false
+
+    var key: HalfOpenGate.Key { HalfOpenGate.Key(spi: peerSPI, remote: remote) }
+}
+
+extension Engine {
+    mutating func answerInit(
+        _ header: Header, _ message: ArraySlice<UInt8>, _ path: Path
+    ) throws(MessageError) {
+        let key = HalfOpenGate.Key(spi: header.initiatorSPI, remote: path.remote)
+        if let known = gate.answered[key] { return repeatInitAnswer(known, message, path) }
+        guard !table.contains(header.initiatorSPI) else {
+            throw MessageError(.misbehaved, "header SPI", at: 0, "our own first message came back")
+        }
+        // Nothing of the message but the nonce and the cookie is looked at before the cookie is right.
+        let payloads: Payloads
+        do throws(MessageError) {
+            payloads = try Payloads(first: header.nextPayload, message.dropFirst(Header.length))
+        } catch {
+            if let type = error.answer, type == .unsupportedCriticalPayload {
+                answerStatelessly(header, Notify(type, data: error.answerData), path)
+            }
+            throw error
+        }
+        let nonce = try payloads.require(payloads.nonce, "Nonce")
+        guard passesGate(payloads, nonce, key, header, path) else { return }
+        let proposals = try payloads.require(payloads.proposals, "SA")
+        let keyExchange = try payloads.require(payloads.keyExchange, "KE")
+        guard let (choice, connection) = chooseSuite(proposals, keyExchange.group, path) else {
+            answerStatelessly(header, Notify(.noProposalChosen), path)
+            return initOfferRefused(proposals, path)
+        }
+        let suite = choice.suite
+        guard suite.group.rawValue == keyExchange.group else {
+            return answerStatelessly(header, .invalidKE(wanting: suite.group), path)
+        }
+        guard keyExchange.value.count == suite.group.publicValueLength else {
+            throw .malformed("KE", at: 0, "\(keyExchange.value.count) bytes for \(suite.group.name)")
+        }
+        let keyPair: DHKeyPair
+        do {
+            keyPair = try DHKeyPair(group: suite.group, random: &random)
+        } catch {
+            throw MessageError(.incompatible, "KE", at: 0, "\(error)")
+        }
+        var sa = IKESA(spi: newIKESPI(), isInitiator: false, path: path, state: .closed(forgetAt: now))
+        sa.peerSPI = header.initiatorSPI
+        sa.suite = suite
+        sa.nat.isForced = connections[connection]?.configuration.forceUDPEncapsulation ?? false
+        sa.nextPeerRequestID = 1
+        detectNAT(&sa, payloads, path)
+        let nonceR = newNonce()
+        let answer = initAnswer(header, sa, choice, keyPair, nonceR, hasNATDetection: payloads.has(.natDetectionSourceIP))
+        sa.state = .halfOpen(
+            HalfOpen(
+                initMessage: Array(message), answerMessage: answer, nonceI: nonce, nonceR: nonceR, keyPair: keyPair,
+                peerValue: keyExchange.value, peerSPI: header.initiatorSPI, remote: path.remote,
+                expiresAt: now + configuration.halfOpenTimeout))
+        gate.add(key, sa.spi)
+        transmit(answer, path)
+        settle(sa)
+    }
+
+    private mutating func repeatInitAnswer(_ spi: UInt64, _ message: ArraySlice<UInt8>, _ path: Path) {
+        var answer: [UInt8]?
+        with(spi) { _, sa in
+            if case .halfOpen(let halfOpen) = sa.state, halfOpen.initMessage[...] == message {
+                answer = halfOpen.answerMessage
+            }
+        }
+        if let answer { transmit(answer, path) } else { counters.count(.unexpected) }
+    }
+
+    /// Cookies and limits; false when the message has been dealt with.
+    private mutating func passesGate(
+        _ payloads: Payloads, _ nonce: [UInt8], _ key: HalfOpenGate.Key, _ header: Header, _ path: Path
+    ) -> Bool {
+        guard gate.count < configuration.maximumHalfOpen,
+            gate.count(of: key.remote) < configuration.maximumHalfOpenPerEndpoint
+        else {
+            counters.droppedHalfOpen += 1
+            return false
+        }
+        guard gate.count >= configuration.cookieThreshold else { return true }
+        if let cookie = payloads.notify(.cookie),
+            gate.accepts(cookie.data, nonce: nonce, key, now: now, random: &random)
+        {
+            return true
+        }
+        counters.cookiesDemanded += 1
+        let cookie = gate.cookie(nonce: nonce, key, now: now, random: &random)
+        answerStatelessly(header, Notify(.cookie, data: cookie), path)
+        return false
+    }
+
+    private func chooseSuite(
+        _ proposals: [Proposal], _ group: UInt16, _ path: Path
+    ) -> (Negotiation.Choice<IKESuite>, ConnectionID)? {
+        for (offers, connection) in directory.offers(to: path.remote.address) {
+            if let choice = Negotiation.choose(offers, from: proposals, keyExchangeGroup: group) {
+                return (choice, connection)
+            }
+        }
+        return nil
+    }
+
+    private mutating func initAnswer(
+        _ header: Header, _ sa: IKESA, _ choice: Negotiation.Choice<IKESuite>, _ keyPair: DHKeyPair,
+        _ nonce: [UInt8], hasNATDetection: Bool
+    ) -> [UInt8] {
+        let answer = Header(
+            initiatorSPI: header.initiatorSPI, responderSPI: sa.spi, exchange: header.exchange,
+            flags: Header.responseFlag, messageID: 0)
+        var message = MessageWriter(answer, capacity: 256 + keyPair.publicValue.count)
+        message.add(proposals: Negotiation.answer(choice))
+        message.add(group: keyPair.group.rawValue, publicValue: keyPair.publicValue)
+        message.add(nonce: nonce)
+        if hasNATDetection { addNATDetection(&message, sa, spiR: sa.spi) }
+        return message.finish()
+    }
+
+    mutating func halfOpenTimedOut(_ sa: inout IKESA, _ halfOpen: HalfOpen) {
+        let words = halfOpenSilence(sa, halfOpen)
+        notice(words, sa)
+        discard(&sa, nil)
+    }
+
+    // MARK: - IKE_AUTH
+
+    mutating func receiveAuth(
+        _ sa: inout IKESA, _ halfOpen: HalfOpen, _ message: ArraySlice<UInt8>, _ header: Header, _ tag: UInt64,
+        _ path: Path
+    ) throws(MessageError) {
+        var halfOpen = halfOpen
+        let outer = try Payloads(first: header.nextPayload, message.dropFirst(Header.length))
+        guard outer.encrypted != nil else {
+            throw MessageError(.unauthentic, "SK", at: Header.length, "IKE_AUTH is not encrypted")
+        }
+        if sa.keys == nil { try deriveKeys(&sa, &halfOpen) }
+        halfOpen.hasHeardAuth = true
+        sa.state = .halfOpen(halfOpen)
+        let payloads: Payloads
+        do throws(MessageError) {
+            payloads = try sa.open(message, outer)
+        } catch {
+            guard error.fault != .unauthentic else { throw error }
+            accept(&sa, header.messageID, tag, path)
+            answerError(&sa, .ikeAuth, header.messageID, error, path)
+            close(&sa)
+            throw error
+        }
+        accept(&sa, header.messageID, tag, path)
+        sa.path = path
+        guard let identity = payloads.identityInitiator, let authentication = payloads.authentication else {
+            let failure = authMethodMismatch(sa)
+            return refuseAuth(&sa, path, connection: directory.connection(at: path.remote.address), failure)
+        }
+        guard let id = findConnection(sa, identity, payloads.identityResponder, path) else {
+            let (blamed, failure) = unknownPeer(sa, identity, payloads.identityResponder, path)
+            return refuseAuth(&sa, path, connection: blamed, failure)
+        }
+        guard let configuration = connections[id]?.configuration, let suite = sa.suite,
+            let identityKey = sa.keys?.authenticationRemote
+        else { return }
+        let expected = KeySchedule.sharedKeyAuthentication(
+            suite.prf, psk: configuration.psk, message: halfOpen.initMessage, nonce: halfOpen.nonceR,
+            identityKey: identityKey, identity: payloads.identityInitiatorBody)
+        guard let proof = PeerProof.check(authentication, identity, expected: expected) else {
+            return refuseAuth(&sa, path, connection: id, wrongKey(sa, identity, authentication, path))
+        }
+        sa.connection = id
+        sa.remoteID = proof.identity
+        sa.localID = configuration.localID ?? payloads.identityResponder.flatMap { isOurAddress($0, path) ? $0 : nil }
+            ?? IKEIdentity(path.local.address)
+        connections[id]?.sas.insert(sa.spi)
+        answerFirstChild(&sa, halfOpen, configuration, payloads, proof, header.messageID, path)
+    }
+
+    private func isOurAddress(_ identity: IKEIdentity, _ path: Path) -> Bool { identity == IKEIdentity(path.local.address) }
+
+    private func deriveKeys(_ sa: inout IKESA, _ halfOpen: inout HalfOpen) throws(MessageError) {
+        guard let suite = sa.suite, let keyPair = halfOpen.keyPair else {
+            throw MessageError(.unexpected, "KE", at: 0, "the key exchange failed before")
+        }
+        let shared: Secret
+        do {
+            shared = try keyPair.sharedSecret(peer: halfOpen.peerValue)
+        } catch {
+            // A bad value stays bad: spend nothing on it again.
+            halfOpen.keyPair = nil
+            sa.state = .halfOpen(halfOpen)
+            throw MessageError(.misbehaved, "KE", at: 0, "\(error)")
+        }
+        let seed = KeySchedule.seed(suite.prf, nonceI: halfOpen.nonceI, nonceR: halfOpen.nonceR, shared: shared)
+        sa.keys = KeySchedule.keys(
+            suite, seed: seed, nonceI: halfOpen.nonceI, nonceR: halfOpen.nonceR, spiI: sa.peerSPI, spiR: sa.spi,
+            isInitiator: false)
+        halfOpen.keyPair = nil
+    }
+
+    /// The connection for a peer that calls itself `identity` and us perhaps `ours`: the narrowest that fits.
+    private func findConnection(
+        _ sa: IKESA, _ identity: IKEIdentity, _ ours: IKEIdentity?, _ path: Path
+    ) -> ConnectionID? {
+        var best: (id: ConnectionID, rank: Int)?
+        for id in directory.candidates(identity: identity) {
+            guard let configuration = connections[id]?.configuration, let suite = sa.suite,
+                configuration.permits(suite)
+            else { continue }
+            var rank = 0
+            if let remote = configuration.remoteAddress {
+                guard remote == path.remote.address else { continue }
+                rank += 4
+            }
+            if !configuration.localAddress.isUnspecified {
+                guard configuration.localAddress == path.local.address else { continue }
+                rank += 2
+            }
+            if let ours {
+                let mine = configuration.localID ?? IKEIdentity(path.local.address)
+                guard ours.matches(mine) else { continue }
+                rank += 1
+            }
+            if rank > best?.rank ?? -1 { best = (id, rank) }
+            if rank == 7 { break }
+        }
+        return best?.id
+    }
+
+    private mutating func refuseAuth(_ sa: inout IKESA, _ path: Path, connection: ConnectionID?, _ failure: Failure) {
+        answer(&sa, .ikeAuth, 1, path) { $0.add(.authenticationFailed) }
+        if let connection {
+            connections[connection]?.lastFailure = failure
+            add(.event(Event(.failed(failure), connection: connection, ikeSA: sa.id)))
+        } else {
+            notice(failure.explanation, sa)
+        }
+        close(&sa)
+    }
+
+    /// Keeps the last answer for a while, and nothing else.
+    mutating func close(_ sa: inout IKESA) {
+        withdraw(&sa)
+        sa.connection = nil
+        sa.tasks = []
+        sa.request = nil
+        sa.exchange = nil
+        sa.pendingReply = nil
+        sa.state = .closed(forgetAt: now + configuration.closedLinger)
+    }
+
+    private mutating func answerFirstChild(
+        _ sa: inout IKESA, _ halfOpen: HalfOpen, _ configuration: ConnectionConfiguration, _ payloads: Payloads,
+        _ proof: PeerProof, _ messageID: UInt32, _ path: Path
+    ) {
+        guard let suite = sa.suite, let keys = sa.keys, let identityKey = keys.authenticationLocal,
+            let identity = sa.localID
+        else { return }
+        let authentication = KeySchedule.sharedKeyAuthentication(
+            suite.prf, psk: configuration.psk, message: halfOpen.answerMessage, nonce: halfOpen.nonceI,
+            identityKey: identityKey, identity: identity.payloadBody)
+        var reply = PendingReply(
+            exchange: .ikeAuth, messageID: messageID, path: path, spiIn: 0, proposals: [], initiatorSelectors: [],
+            responderSelectors: [])
+        reply.hasInitialContact = payloads.has(.initialContact)
+        reply.authentication = authentication.exposedBytes
+        reply.proof = proof
+        switch answerChild(configuration, payloads, usesGroups: false) {
+        case .failure(let refusal):
+            completeAuth(&sa, reply, configuration, refusal: refusal.notify)
+            emit(.failed(refusal.failure), sa)
+        case .success(let agreed):
+            reply.spiIn = newESPSPI(sa.spi)
+            reply.proposals = Negotiation.answer(agreed.choice, spi: reply.spiIn)
+            reply.initiatorSelectors = agreed.remote
+            reply.responderSelectors = agreed.local
+            let childKeys = KeySchedule.childKeys(
+                agreed.choice.suite, prf: suite.prf, derivation: keys.derivation, shared: nil,
+                nonceI: halfOpen.nonceI, nonceR: halfOpen.nonceR)
+            sa.pendingReply = reply
+            install(
+                &sa, configuration,
+                NewChild(
+                    spiIn: reply.spiIn, spiOut: agreed.spiOut, suite: agreed.choice.suite, keys: childKeys,
+                    weAreInitiator: false, local: agreed.local, remote: agreed.remote, replaces: nil),
+                outbound: true)
+        }
+    }
+
+    /// Answers IKE_AUTH, with the child or with the reason why there is none.
+    mutating func completeAuth(
+        _ sa: inout IKESA, _ reply: PendingReply, _ configuration: ConnectionConfiguration, refusal: NotifyType?
+    ) {
+        guard let identity = sa.localID, let proof = reply.proof else { return }
+        answer(&sa, .ikeAuth, reply.messageID, reply.path, capacity: 512) { message in
+            message.add(.identityResponder) { $0.append(identity.payloadBody) }
+            message.add(.authentication) {
+                $0.uint8(PeerProof.sharedKeyMethod)
+                $0.zeros(3)
+                $0.append(reply.authentication)
+            }
+            if let refusal {
+                message.add(refusal)
+            } else {
+                message.add(proposals: reply.proposals)
+                message.add(initiator: reply.initiatorSelectors, responder: reply.responderSelectors)
+            }
+        }
+        counters.handshakesAnswered += 1
+        establishAsResponder(&sa, proof, configuration, hasInitialContact: reply.hasInitialContact)
+    }
+}
+
+extension ConnectionConfiguration {
+    /// Whether some offer of ours allows the suite.
+    func permits(_ suite: IKESuite) -> Bool {
+        ikeProposals.contains { offer in
+            offer.encryption.contains(suite.encryption) && offer.prf.contains(suite.prf)
+                && offer.groups.contains(suite.group)
+                && (suite.integrity.map { offer.integrity.contains($0) } ?? true)
+        }
+    }
+}

@@ -1,0 +1,164 @@
+import Base
+import Cryptography
+
+/// One IKE SA: everything that we know about one key set with one peer.
+struct IKESA: Sendable, Codable {
+    /// Our SPI.
+    let spi: UInt64
+    var peerSPI: UInt64 = 0
+    /// Whether we sent the first message of this SA (for a rekeyed one: the request that made it).
+    let isInitiator: Bool
+    /// Nil on a responder until IKE_AUTH says who the peer is.
+    var connection: ConnectionID?
+    var path: Path
+    var nat = NATState()
+    var suite: IKESuite?
+    var keys: IKEKeys?
+    /// The IV of the next message that we encrypt with an AEAD cipher; never used twice.
+    var nextIV: UInt64 = 1
+    var state: State
+
+    /// Our own requests: one at a time (RFC 7296 §2.3).
+    var nextRequestID: UInt32 = 0
+    var request: Request?
+    /// What the outstanding request is for, once the SA is established.
+    var exchange: Exchange?
+    var tasks: [PlannedTask] = []
+
+    /// The peer's requests.
+    var nextPeerRequestID: UInt32 = 0
+    var lastAnswer: LastAnswer?
+    /// An answer that waits until the data path has our inbound SA.
+    var pendingReply: PendingReply?
+
+    var localID: IKEIdentity?
+    var remoteID: IKEIdentity?
+    var establishedAt: Tick = .zero
+    var rekeyAt: Tick = .distantFuture
+    var expiresAt: Tick = .distantFuture
+    /// When the peer last proved that it lives, by an authenticated message or packet.
+    var lastInbound: Tick = .zero
+    var nextKeepalive: Tick = .distantFuture
+    var children: [Child] = []
+    /// No longer in the table after this turn.
+    var isGone = false
+
+    init(spi: UInt64, isInitiator: Bool, path: Path, state: State) {
+        self.spi = spi
+        self.isInitiator = isInitiator
+        self.path = path
+        self.state = state
+    }
+
+    var id: IKESAID { IKESAID(spi) }
+    var initiatorSPI: UInt64 { isInitiator ? spi : peerSPI }
+    var responderSPI: UInt64 { isInitiator ? peerSPI : spi }
+    var isEstablished: Bool {
+        if case .established = state { true } else { false }
+    }
+
+    /// Where ESP of this SA's children goes: in UDP only when there is a NAT (or we pretend one), whatever port IKE uses.
+    var childPath: Path {
+        guard path.isNATPort, !nat.encapsulates else { return path }
+        return Path(local: path.local, remote: path.remote, isNATPort: false)
+    }
+
+    func childIndex(_ spiIn: UInt32) -> Int? { children.firstIndex { $0.spiIn == spiIn } }
+    /// The child whose packets the peer receives on `spi`.
+    func childIndex(peerSPI spi: UInt32) -> Int? { children.firstIndex { $0.spiOut == spi } }
+    /// A child that carries traffic and will go on doing so.
+    var hasLiveChild: Bool { children.contains { $0.isLive } }
+}
+
+/// What we know of address translators between us and the peer (RFC 7296 §2.23).
+struct NATState: Sendable, Codable, Hashable {
+    var isBehindNAT = false
+    var isPeerBehindNAT = false
+    /// We pretend to be behind one.
+    var isForced = false
+
+    var encapsulates: Bool { isBehindNAT || isPeerBehindNAT || isForced }
+}
+
+/// The life of an IKE SA. Legal moves:
+///
+///     initSent ──► authSent ──► established ──► rekeyed ──► (gone)
+///        │            │           │  ▲   │         │
+///        ▼            ▼           │  │   ▼         ▼
+///      (gone)       (gone)        │  │ deleting ─► closed ──► (gone)
+///     halfOpen ───────────────────┼──┘             ▲
+///        └────────────────────────┴────────────────┘
+enum State: Sendable, Codable {
+    /// Initiator: IKE_SA_INIT is out.
+    case initSent(InitSent)
+    /// Initiator: IKE_AUTH is out.
+    case authSent(AuthSent)
+    /// Responder: IKE_SA_INIT is answered, IKE_AUTH is awaited or its child is being installed.
+    case halfOpen(HalfOpen)
+    case established
+    /// Another IKE SA has taken over; whoever won the rekey deletes this one.
+    case rekeyed(closeAt: Tick)
+    /// Our DELETE is out or waits for its turn. Without a failure nobody is told of the end (a replaced SA).
+    case deleting(Failure?, closeAt: Tick)
+    /// Nothing is left but the last answer, for a peer that did not hear it.
+    case closed(forgetAt: Tick)
+}
+
+/// A request of ours that is not answered yet.
+struct Request: Sendable, Codable, Hashable {
+    var messageID: UInt32
+    var exchange: ExchangeType
+    /// The message, without marker.
+    var bytes: [UInt8]
+    var firstSent: Tick
+    var nextSend: Tick
+    var giveUpAt: Tick
+    var interval: Tick.Span
+    var retransmissions = 0
+}
+
+/// The answer to the peer's last request, kept because the answer may get lost (RFC 7296 §2.1).
+struct LastAnswer: Sendable, Codable, Hashable {
+    var messageID: UInt32
+    /// The last bytes of the request: repetitions are bitwise the same.
+    var requestTag: UInt64
+    /// Empty while the answer is being prepared.
+    var bytes: [UInt8]
+}
+
+/// What an established SA wants to do when its window is free.
+enum PlannedTask: Sendable, Codable, Hashable {
+    case deleteIKE
+    case deleteChild(UInt32)
+    case createChild
+    case rekeyChild(UInt32)
+    case rekeyIKE
+    /// `isForced` also checks a peer that was heard a moment ago.
+    case liveness(isForced: Bool)
+
+    /// The order in which waiting tasks are taken.
+    var rank: Int {
+        switch self {
+        case .deleteIKE: 0
+        case .deleteChild: 1
+        case .createChild: 2
+        case .rekeyChild: 3
+        case .rekeyIKE: 4
+        case .liveness: 5
+        }
+    }
+}
+
+/// What the outstanding request of an established SA is for.
+enum Exchange: Sendable, Codable {
+    case deleteIKE
+    case deleteChild(UInt32)
+    case liveness
+    case child(ChildCreation)
+    case rekeyIKE(IKERekey)
+}
+
+extension Tick {
+    /// Later than anything that happens.
+    static let distantFuture = Tick(nanoseconds: .max)
+}

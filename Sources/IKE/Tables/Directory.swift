@@ -1,0 +1,106 @@
+import Base
+import Cryptography
+
+/// One configured peer and the SAs that belong to it.
+struct Connection: Sendable {
+    var configuration: ConnectionConfiguration
+    var sas = FewSPIs.none
+    var lastFailure: Failure?
+    /// What the last negotiation was about, for ``ConnectionExplanation``.
+    var lastPeerOffer: String?
+}
+
+/// A peer of one connection, by the identity that it proved.
+struct PeerKey: Hashable, Sendable {
+    var connection: ConnectionID
+    var identity: IKEIdentity
+
+    init(_ connection: ConnectionID, _ identity: IKEIdentity) {
+        self.connection = connection
+        self.identity = identity.canonical
+    }
+}
+
+/// Finds connections for strangers: by the addresses that they use, then by the identity that they claim.
+struct Directory: Sendable {
+    /// Phase-1 offers that several connections share are tried once only.
+    private struct Group: Sendable {
+        var offers: [IKEProposal]
+        /// Counted by local address, so that the offers of another address are not tried.
+        var ids: [ConnectionID]
+    }
+
+    private var byRemote: [IPAddress: [Group]] = [:]
+    private var anyRemote: [Group] = []
+    /// Connections by the identity that the peer must prove; nil collects those that take any.
+    private var byIdentity: [IKEIdentity?: [ConnectionID]] = [:]
+    /// SAs of a peer, to find what a new one replaces.
+    private var peers: [PeerKey: FewSPIs] = [:]
+
+    mutating func add(_ id: ConnectionID, _ configuration: ConnectionConfiguration) {
+        if let remote = configuration.remoteAddress {
+            Self.add(id, configuration, to: &byRemote[remote, default: []])
+        } else {
+            Self.add(id, configuration, to: &anyRemote)
+        }
+        byIdentity[Self.expectedIdentity(configuration), default: []].append(id)
+    }
+
+    mutating func remove(_ id: ConnectionID, _ configuration: ConnectionConfiguration) {
+        if let remote = configuration.remoteAddress {
+            Self.remove(id, configuration, from: &byRemote[remote, default: []])
+            if byRemote[remote]?.isEmpty == true { byRemote[remote] = nil }
+        } else {
+            Self.remove(id, configuration, from: &anyRemote)
+        }
+        let identity = Self.expectedIdentity(configuration)
+        byIdentity[identity]?.removeAll { $0 == id }
+        if byIdentity[identity]?.isEmpty == true { byIdentity[identity] = nil }
+    }
+
+    private static func add(_ id: ConnectionID, _ configuration: ConnectionConfiguration, to groups: inout [Group]) {
+        if let index = groups.firstIndex(where: { $0.offers == configuration.ikeProposals }) {
+            groups[index].ids.append(id)
+        } else {
+            groups.append(Group(offers: configuration.ikeProposals, ids: [id]))
+        }
+    }
+
+    private static func remove(
+        _ id: ConnectionID, _ configuration: ConnectionConfiguration, from groups: inout [Group]
+    ) {
+        guard let index = groups.firstIndex(where: { $0.offers == configuration.ikeProposals }) else { return }
+        groups[index].ids.removeAll { $0 == id }
+        if groups[index].ids.isEmpty { groups.remove(at: index) }
+    }
+
+    /// The canonical identity that a peer must prove; nil for any.
+    static func expectedIdentity(_ configuration: ConnectionConfiguration) -> IKEIdentity? {
+        configuration.remoteID?.canonical ?? configuration.remoteAddress.map { IKEIdentity($0) }
+    }
+
+    /// What we would agree to with a peer at this address, connections for just this address first; with one
+    /// connection that says so.
+    func offers(to remote: IPAddress) -> [(offers: [IKEProposal], connection: ConnectionID)] {
+        ((byRemote[remote] ?? []) + anyRemote).compactMap { group in group.ids.first.map { (group.offers, $0) } }
+    }
+
+    /// Connections that might mean this peer, the narrowest first.
+    func candidates(identity: IKEIdentity) -> [ConnectionID] {
+        (byIdentity[identity.canonical] ?? []) + (byIdentity[nil] ?? [])
+    }
+
+    /// A connection with this remote address, to blame a failure on.
+    func connection(at remote: IPAddress) -> ConnectionID? { byRemote[remote]?.first?.ids.first }
+
+    // MARK: SAs of one peer
+
+    mutating func note(_ spi: UInt64, _ key: PeerKey) { peers[key, default: .none].insert(spi) }
+
+    mutating func forget(_ spi: UInt64, _ key: PeerKey) {
+        peers[key]?.remove(spi)
+        if peers[key]?.isEmpty == true { peers[key] = nil }
+    }
+
+    func sas(of key: PeerKey) -> [UInt64] { peers[key]?.sorted ?? [] }
+}

@@ -1,0 +1,91 @@
+import Base
+import Cryptography
+
+/// The door for strangers: cookies, limits, and which IKE_SA_INIT we have answered already (RFC 7296 §2.1, §2.6).
+struct HalfOpenGate: Sendable {
+    /// A first message is known by its sender and the SPI that it chose.
+    struct Key: Hashable, Sendable {
+        var spi: UInt64
+        var remote: Endpoint
+    }
+
+    private struct CookieSecret: Sendable {
+        var number: UInt8
+        var key: Secret
+        var madeAt: Tick
+    }
+
+    private(set) var answered: [Key: UInt64] = [:]
+    private var perEndpoint: [Endpoint: Int] = [:]
+    private var current: CookieSecret?
+    private var previous: CookieSecret?
+    private static let secretLifetime = Tick.Span.seconds(60)
+
+    var count: Int { answered.count }
+    func count(of remote: Endpoint) -> Int { perEndpoint[remote] ?? 0 }
+
+    mutating func add(_ key: Key, _ spi: UInt64) {
+        if answered.updateValue(spi, forKey: key) == nil { perEndpoint[key.remote, default: 0] += 1 }
+    }
+
+    mutating func remove(_ key: Key) {
+        guard answered.removeValue(forKey: key) != nil else { return }
+        let left = (perEndpoint[key.remote] ?? 1) - 1
+        perEndpoint[key.remote] = left > 0 ? left : nil
+    }
+
+    /// A cookie that only this sender can give back; nothing is kept for it.
+    mutating func cookie(nonce: [UInt8], _ key: Key, now: Tick, random: inout SeededRandom) -> [UInt8] {
+        let secret = freshSecret(now: now, random: &random)
+        return [secret.number] + Self.tag(secret.key, nonce, key)
+    }
+
+    /// Whether a cookie is ours, for this sender, and at most two minutes old.
+    mutating func accepts(
+        _ cookie: [UInt8], nonce: [UInt8], _ key: Key, now: Tick, random: inout SeededRandom
+    ) -> Bool {
+        _ = freshSecret(now: now, random: &random)
+        guard let number = cookie.first else { return false }
+        for secret in [current, previous] {
+            guard let secret, secret.number == number, now - secret.madeAt < Self.secretLifetime * 2 else { continue }
+            if Secret(cookie.dropFirst()) == Secret(Self.tag(secret.key, nonce, key)) { return true }
+        }
+        return false
+    }
+
+    private mutating func freshSecret(now: Tick, random: inout SeededRandom) -> CookieSecret {
+        if let current, now - current.madeAt < Self.secretLifetime { return current }
+        let fresh = CookieSecret(number: (current?.number ?? 0) &+ 1, key: random.secret(32), madeAt: now)
+        previous = current
+        current = fresh
+        return fresh
+    }
+
+    private static func tag(_ secret: Secret, _ nonce: [UInt8], _ key: Key) -> [UInt8] {
+        let port = [UInt8(truncatingIfNeeded: key.remote.port >> 8), UInt8(truncatingIfNeeded: key.remote.port)]
+        return IntegrityAlgorithm.sha256.tag(
+            key: secret, [nonce, key.remote.address.bytes, port, KeySchedule.bytes(key.spi)])
+    }
+}
+
+/// At most a few notices a second; what is held back is counted and told with the next.
+struct NoticeLimiter: Sendable {
+    private var windowStart = Tick.zero
+    private var told = 0
+    private var heldBack = 0
+
+    /// The text to tell, or nil to stay silent.
+    mutating func admit(_ text: @autoclosure () -> String, limit: Int, now: Tick) -> String? {
+        if now - windowStart >= .seconds(1) {
+            windowStart = now
+            told = 0
+        }
+        guard told < limit else {
+            heldBack += 1
+            return nil
+        }
+        told += 1
+        defer { heldBack = 0 }
+        return heldBack == 0 ? text() : text() + " (\(heldBack) more like it were not told)"
+    }
+}
