@@ -55,6 +55,7 @@ public struct XMLError: Error, Hashable, Sendable, CustomStringConvertible {
     public enum Reason: Hashable, Sendable {
         case tooLarge(limit: Int)
         case tooDeep(limit: Int)
+        case tooManyAttributes(limit: Int)
         /// A document type declaration, internal or external: we never read one.
         case documentType
         /// An entity reference other than the five of XML and character references.
@@ -89,6 +90,7 @@ public struct XMLError: Error, Hashable, Sendable, CustomStringConvertible {
         switch reason {
         case .tooLarge(let limit): "the document is larger than \(limit) bytes"
         case .tooDeep(let limit): "elements are nested deeper than \(limit)"
+        case .tooManyAttributes(let limit): "an element has more than \(limit) attributes"
         case .documentType: "a document type declaration (DOCTYPE) is not accepted"
         case .undefinedEntity: "an entity is used that XML itself does not define; only &amp; &lt; &gt; &quot; &apos; are"
         case .encoding: "the text is not valid UTF-8"

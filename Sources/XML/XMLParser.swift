@@ -10,10 +10,13 @@ public enum XMLParser {
         public var size: Int
         /// Elements within elements.
         public var depth: Int
+        /// Attributes and namespace declarations of one element.
+        public var attributes: Int
 
-        public init(size: Int = 1 << 20, depth: Int = 64) {
+        public init(size: Int = 1 << 20, depth: Int = 64, attributes: Int = 256) {
             self.size = size
             self.depth = depth
+            self.attributes = attributes
         }
     }
 
@@ -29,7 +32,14 @@ public enum XMLParser {
             start += 1
         }
         guard start < bytes.count else { throw XMLError(reason: .truncated, line: skippedLines + 1) }
+        guard String(validating: bytes[start...], as: UTF8.self) != nil else {
+            throw XMLError(reason: .encoding, line: firstInvalidLine(bytes[start...]) + skippedLines)
+        }
         _ = isReady
+        if let offset = crowdedTag(in: bytes[start...], limit: limits.attributes) {
+            let line = bytes[start..<offset].count(where: { $0 == 10 }) + skippedLines + 1
+            throw XMLError(reason: .tooManyAttributes(limit: limits.attributes), line: line)
+        }
 
         let builder = Builder(depthLimit: limits.depth, skippedLines: skippedLines)
         bytes.withUnsafeBytes { buffer in
@@ -59,6 +69,58 @@ public enum XMLParser {
         if let error = builder.error { throw error }
         guard let root = builder.root else { throw XMLError(reason: .truncated, line: builder.lastLine) }
         return root
+    }
+
+    private static func firstInvalidLine(_ bytes: ArraySlice<UInt8>) -> Int {
+        var decoder = UTF8()
+        var iterator = bytes.makeIterator()
+        var line = 1
+        while case .scalarValue(let scalar) = decoder.decode(&iterator) { line += scalar == "\n" ? 1 : 0 }
+        return line
+    }
+
+    /// Where a start tag has more than `limit` attributes. libxml2 compares every attribute of an element with every
+    /// other before it tells anyone of the element, so the bound must be kept before it parses.
+    private static func crowdedTag(in bytes: ArraySlice<UInt8>, limit: Int) -> Int? {
+        bytes.withUnsafeBytes { buffer -> Int? in
+            var at = 0
+            func begins(_ mark: StaticString) -> Bool {
+                buffer.count - at >= mark.utf8CodeUnitCount
+                    && mark.withUTF8Buffer { mark in mark.indices.allSatisfy { buffer[at + $0] == mark[$0] } }
+            }
+            func skip(past mark: StaticString) {
+                while at < buffer.count, !begins(mark) { at += 1 }
+                at += mark.utf8CodeUnitCount
+            }
+            while at < buffer.count {
+                guard buffer[at] == UInt8(ascii: "<") else {
+                    at += 1
+                    continue
+                }
+                if begins("<!--") {
+                    skip(past: "-->")
+                } else if begins("<![CDATA[") {
+                    skip(past: "]]>")
+                } else if begins("<?") {
+                    skip(past: "?>")
+                } else {
+                    let tag = at
+                    var count = 0
+                    at += 1
+                    while at < buffer.count, buffer[at] != UInt8(ascii: ">") {
+                        let byte = buffer[at]
+                        at += 1
+                        if byte == UInt8(ascii: "=") { count += 1 }
+                        guard byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") else { continue }
+                        while at < buffer.count, buffer[at] != byte { at += 1 }
+                        at += 1
+                    }
+                    if count > limit { return bytes.startIndex + tag }
+                    at += 1
+                }
+            }
+            return nil
+        }
     }
 
     /// libxml2 wants its globals made once, before threads use it.

@@ -78,8 +78,9 @@ import XML
 
     @Test func refusesOtherEncodings() {
         #expect(refusal("<?xml version=\"1.0\" encoding=\"EBCDIC-CP-NL\"?><a/>") != nil)
-        var error: XMLError?
-        do throws(XMLError) { _ = try XMLParser.parse(Array("<a>".utf8) + [0xFF, 0xC0] + Array("</a>".utf8)) } catch { error = $0 }
+        let error = #expect(throws: XMLError.self) {
+            try XMLParser.parse(Array("<a>".utf8) + [0xFF, 0xC0] + Array("</a>".utf8))
+        }
         #expect(error?.reason == .encoding)
     }
 
@@ -96,6 +97,17 @@ import XML
         #expect(refusal(big)?.reason == .tooLarge(limit: 1 << 20))
         let full = "<a>" + String(repeating: "<b>y</b>", count: 131_000) + "</a>"
         #expect(try parse(full).children.count == 131_000)
+    }
+
+    @Test func boundsAttributesAndIsNotMisledByQuotesCommentsOrCDATA() throws {
+        func element(_ count: Int) -> String {
+            "<b " + (0..<count).map { "a\($0)='>\"='" }.joined(separator: " ") + "/>"
+        }
+        #expect(try parse("<a>" + element(256) + "</a>")["b"]?.attributes.count == 256)
+        #expect(refusal("<a>\n" + element(257) + "</a>")?.reason == .tooManyAttributes(limit: 256))
+        #expect(refusal("<a>\n" + element(257) + "</a>")?.line == 2)
+        let equals = String(repeating: "=", count: 1000)
+        #expect(try parse("<a><!-- <b it's \(equals) --><![CDATA[<c \"\(equals)]]><?p <d '\(equals)?></a>").text.count == 1004)
     }
 
     @Test func manyFaultsAndManyDocumentsLeaveTheParserUsable() throws {

@@ -1,7 +1,7 @@
 public import Base
 
 /// What the person who imports adds to the file.
-public struct ImportOptions: Hashable, Sendable {
+public struct ImportOptions: Hashable, Codable, Sendable {
     /// Networks on our side that may use the tunnels.
     public var localNetworks: [IPPrefix]
     /// Networks behind AWS. No AWS file names them, and they are never guessed.
@@ -55,7 +55,7 @@ public enum AWSImport {
     private static func connection(_ bytes: [UInt8], _ context: ImportContext) throws(ImportError) -> VPNConnection {
         var document = try ImportDocument(bytes)
         // A text on one line with its line breaks written as \n; JSON and XML mend themselves where needed.
-        if document.lines.count(where: { !$0.text.isEmpty }) <= 2, document.firstByte != UInt8(ascii: "{"),
+        if document.lines.count <= 2, document.firstByte != UInt8(ascii: "{"),
             document.firstByte != UInt8(ascii: "["), !document.text.containsBytes("<vpn_connection"),
             document.text.containsBytes("\\n"), let mended = document.unescaped()
         {

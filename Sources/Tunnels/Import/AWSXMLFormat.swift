@@ -83,6 +83,11 @@ struct AWSXMLFormat: ImportFormat {
                 .missingValue, at: Place(line: root.line), "the document holds no ipsec_tunnel",
                 remedy: ImportError.downloadAgain)
         }
+        guard tunnels.count <= TextFile.tunnelLimit else {
+            throw ImportError(
+                .unsupported, at: Place(line: root.line), "the document holds \(tunnels.count) ipsec_tunnel elements",
+                remedy: ImportError.downloadAgain)
+        }
         for element in tunnels { connection.tunnels.append(try tunnel(element, context)) }
 
         let attributes = field(root, "vpn_connection_attributes")

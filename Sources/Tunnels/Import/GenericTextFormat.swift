@@ -34,7 +34,10 @@ struct GenericTextFormat: ImportFormat {
         init(context: ImportContext) { self.context = context }
 
         mutating func take(_ line: ImportDocument.Line) throws(ImportError) {
-            if let number = TextFile.tunnelNumber(line.text) {
+            // Headings and labels are short; prose and rulers may be long.
+            let lower = line.text.utf8.count <= 200 ? line.text.lowercased() : ""
+            if lower.containsBytes("ipsec tunnel"), let number = TextFile.tunnelNumber(line.text) {
+                try TextFile.checkCount(tunnels.count, line)
                 guard numbers.insert(number).inserted else {
                     throw ImportError(
                         .contradiction, at: Place(line: line.number), "tunnel \(number) begins a second time",
@@ -44,17 +47,17 @@ struct GenericTextFormat: ImportFormat {
                 section = .none
                 return
             }
-            let lower = line.text.lowercased()
             if let heading = Self.heading(lower) {
                 section = heading
                 if heading == .routing, lower.containsBytes("static") { isStatic = isStatic ?? Place(line: line.number) }
-                if !lower.hasPrefix("-") { return }
+                return
             }
             guard let field = Field(labelled: line.text, line: line.number) else { return }
             try take(field)
         }
 
         private static func heading(_ line: String) -> Section? {
+            guard !line.isEmpty, !line.hasPrefix("- ") else { return nil }
             let line = trimmed(line, also: "#*-_ ")
             if line.hasPrefix("1: internet key exchange") || line.hasPrefix("configure the ike sa") { return .ike }
             if line.hasPrefix("2: ipsec config") || line.hasPrefix("configure the ipsec sa") { return .ipsec }

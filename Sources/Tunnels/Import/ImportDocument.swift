@@ -11,6 +11,7 @@ public struct ImportDocument: Sendable {
     public static let sizeLimit = 1 << 20
 
     public let text: String
+    /// The lines that are not blank.
     public let lines: [Line]
     /// What was mended while reading.
     public var warnings: [String] = []
@@ -52,6 +53,11 @@ public struct ImportDocument: Sendable {
     init(text: String) {
         self.text = text
         var lines: [Line] = []
+        func append(_ line: Substring, _ number: Int) {
+            // Web pages turn blanks into no-break spaces.
+            let text = line.utf8.contains(0xC2) ? trimmed(line.map { $0 == "\u{A0}" ? " " : $0 }) : trimmed(line)
+            if !text.isEmpty { lines.append(Line(number: number, text: text)) }
+        }
         let bytes = text.utf8
         var start = bytes.startIndex
         var number = 1
@@ -63,12 +69,12 @@ public struct ImportDocument: Sendable {
                 index = next
                 continue
             }
-            lines.append(Line(number: number, text: trimmed(text[start..<index])))
+            if start < index { append(text[start..<index], number) }
             number += 1
             index = byte == 13 && next < bytes.endIndex && bytes[next] == 10 ? bytes.index(after: next) : next
             start = index
         }
-        if start < bytes.endIndex { lines.append(Line(number: number, text: trimmed(text[start...]))) }
+        if start < bytes.endIndex { append(text[start...], number) }
         self.lines = lines
     }
 
@@ -118,10 +124,13 @@ public struct ImportDocument: Sendable {
     }
 }
 
+private func trimmed(_ characters: [Character]) -> String { trimmed(String(characters)) }
+
 /// `text` without blanks, no-break spaces and the given ASCII characters around it.
 func trimmed(_ text: some StringProtocol, also extra: String = "") -> String {
-    let extra = Array(extra.utf8)
-    func isBlank(_ byte: UInt8) -> Bool { byte == 32 || (9...13).contains(byte) || extra.contains(byte) }
+    func isBlank(_ byte: UInt8) -> Bool {
+        byte == 32 || (9...13).contains(byte) || (!extra.isEmpty && extra.utf8.contains(byte))
+    }
     var slice = Substring(text).utf8
     while true {
         if let first = slice.first, isBlank(first) {

@@ -57,7 +57,7 @@ enum ImportFormats {
 
     static func format(of document: ImportDocument) throws(ImportError) -> any ImportFormat {
         if let format = all.first(where: { $0.recognises(document) }) { return format }
-        guard !document.lines.allSatisfy(\.text.isEmpty) else {
+        guard !document.lines.isEmpty else {
             throw ImportError(.unknownFormat, "the file is empty", remedy: ImportError.downloadAgain)
         }
         if let line = document.lines.first(where: { $0.text.containsBytes("Your VPN Connection ID") }) {
@@ -69,7 +69,7 @@ enum ImportFormats {
         }
         if document.firstByte == UInt8(ascii: "<") {
             throw ImportError(
-                .unknownFormat, at: document.lines.first { !$0.text.isEmpty }.map { Place(line: $0.number) },
+                .unknownFormat, at: document.lines.first.map { Place(line: $0.number) },
                 "this is XML or HTML, but no CustomerGatewayConfiguration: there is no element vpn_connection",
                 remedy: ImportError.downloadAgain)
         }

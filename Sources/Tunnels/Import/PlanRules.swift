@@ -117,8 +117,8 @@ struct PlanRules {
                 "our outside address (customer gateway)",
                 "Give the address of the customer gateway with --local-address. ")
         }
-        guard tunnel.insideLocal != nil else { throw missing("our address inside the tunnel (customer gateway)") }
-        guard tunnel.insideRemote != nil else { throw missing("AWS's address inside the tunnel") }
+        guard tunnel.ownInside != nil else { throw missing("our address inside the tunnel (customer gateway)") }
+        guard tunnel.peerInside != nil else { throw missing("AWS's address inside the tunnel") }
         if let local = tunnel.localOutside, local.value == remote.value {
             throw ImportError(
                 .contradiction, at: remote.place, field: "tunnel \(number)",
@@ -128,7 +128,7 @@ struct PlanRules {
 
     private func compare(_ tunnel: VPNTunnel, _ other: VPNTunnel) throws(ImportError) {
         if let a = tunnel.remoteOutside, let b = other.remoteOutside, a.value == b.value {
-            let isSame = tunnel.insideLocal?.value == other.insideLocal?.value && tunnel.psk?.value == other.psk?.value
+            let isSame = tunnel.ownInside?.value == other.ownInside?.value && tunnel.psk?.value == other.psk?.value
             throw ImportError(
                 .contradiction, at: a.place,
                 (isSame ? "both tunnels are identical: they" : "both tunnels")
@@ -136,7 +136,7 @@ struct PlanRules {
                 remedy: "AWS gives each tunnel an address of its own"
                     + (isSame ? "; a mock of the API writes files like this. " : ". ") + ImportError.downloadAgain)
         }
-        if let a = tunnel.insideLocal, let b = other.insideLocal, a.value.network == b.value.network {
+        if let a = tunnel.ownInside, let b = other.ownInside, a.value.network == b.value.network {
             throw ImportError(
                 .contradiction, at: a.place,
                 "both tunnels have the inside network \(a.value.network), first on \(b.place?.description ?? "another line")",
@@ -235,4 +235,10 @@ struct PlanRules {
             notes.add("some tunnels have BGP values and some have none: the file may have been cut short")
         }
     }
+}
+
+extension VPNTunnel {
+    /// Our address inside: IPv4 where there is one, else IPv6.
+    var ownInside: Sourced<IPPrefix>? { insideLocal ?? insideLocal6 }
+    var peerInside: Sourced<IPPrefix>? { insideRemote ?? insideRemote6 }
 }

@@ -41,6 +41,11 @@ extension ImportPlan {
         }
     }
 
+    /// The integrity algorithms also make the PRF, and next to AES-GCM that is all that they do.
+    private static func integrityLabel(_ encryption: [EncryptionAlgorithm], alone: String) -> String {
+        encryption.allSatisfy(\.isAEAD) ? alone : "integrity"
+    }
+
     private static let labelWidth = 20
     private static let width = 80
 
@@ -123,7 +128,8 @@ extension ImportPlan {
         lines.append("  Phase 1 (IKE)")
         add("IKE version", "phase1.ikeVersion", "IKEv\(phase1.ikeVersion)")
         addList("encryption", "phase1.encryption", phase1.encryption.map(\.rawValue))
-        addList("integrity", "phase1.integrity", phase1.integrity.map(\.rawValue))
+        addList(
+            Self.integrityLabel(phase1.encryption, alone: "PRF"), "phase1.integrity", phase1.integrity.map(\.rawValue))
         addList("DH groups", "phase1.dhGroups", phase1.dhGroups.map { "\($0.rawValue)" })
         add("lifetime", "phase1.lifetimeSeconds", seconds(phase1.lifetimeSeconds))
         add("DPD interval", "phase1.dpd.delaySeconds", seconds(phase1.dpd.delaySeconds))
@@ -132,7 +138,10 @@ extension ImportPlan {
 
         lines.append("  Phase 2 (ESP, tunnel mode)")
         addList("encryption", "phase2.encryption", phase2.encryption.map(\.rawValue))
-        addList("integrity", "phase2.integrity", phase2.integrity.map(\.rawValue))
+        // With nothing but AES-GCM, phase 2 needs no separate integrity, whatever AWS lists.
+        if !phase2.encryption.allSatisfy(\.isAEAD) {
+            addList("integrity", "phase2.integrity", phase2.integrity.map(\.rawValue))
+        }
         addList("PFS groups", "phase2.pfsGroups", phase2.pfsGroups.map { "\($0.rawValue)" })
         add("lifetime", "phase2.lifetimeSeconds", seconds(phase2.lifetimeSeconds))
         addList("local selectors", "phase2.localSelectors", phase2.localSelectors.map(\.description))

@@ -55,6 +55,7 @@ struct StrongSwanTextFormat: ImportFormat {
                         .contradiction, at: place, "'conn' begins a second time for the same name",
                         remedy: "Import each connection from a file of its own.")
                 }
+                try TextFile.checkCount(sections.count, line)
                 sections.append(Section(name: words[1], tunnel: VPNTunnel(place: place)))
             } else if TextFile.tunnelNumber(line.text) != nil {
                 inDefault = false
@@ -115,6 +116,7 @@ struct StrongSwanTextFormat: ImportFormat {
                     "this key for \(remote) differs from the one of \(known.psk.place?.description ?? "another line")",
                     remedy: ImportError.downloadAgain)
             }
+            try TextFile.checkCount(keys.count / 4, line)
             keys.append(Key(local: addresses.count > 1 ? addresses[0] : nil, remote: remote, psk: psk))
         }
 
@@ -254,6 +256,7 @@ struct StrongSwanTextFormat: ImportFormat {
         var groups: [DHGroup] = []
 
         init(_ field: Field) throws(ImportError) {
+            guard field.text.utf8.count <= 4096 else { throw field.fault("this list is too long to be meant") }
             let text = field.text.hasSuffix("!") ? String(field.text.dropLast()) : field.text
             for proposal in text.split(separator: ",") {
                 for word in trimmed(proposal).split(separator: "-").map(String.init) {

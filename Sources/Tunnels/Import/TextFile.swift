@@ -15,6 +15,17 @@ enum TextFile {
         }
     }
 
+    /// Tunnels beyond which a file is not one connection.
+    static let tunnelLimit = 16
+
+    static func checkCount(_ count: Int, _ line: ImportDocument.Line) throws(ImportError) {
+        guard count < tunnelLimit else {
+            throw ImportError(
+                .unsupported, at: Place(line: line.number), "the file describes more than \(tunnelLimit) tunnels",
+                remedy: "Import each connection from a file of its own.")
+        }
+    }
+
     /// Reads `Your VPN Connection ID : vpn-…` and its two companions.
     static func readHeader(
         _ document: ImportDocument, into connection: inout VPNConnection

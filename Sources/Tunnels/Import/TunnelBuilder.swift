@@ -83,6 +83,11 @@ struct TunnelBuilder {
         let dpd = dpd(&notes)
         origins.append(("phase1.prf", .derived))
         noteAlgorithms(encryption, integrity, groups, &notes)
+        if tunnel.isStartedByAWS?.value == true {
+            notes.add(
+                "AWS starts this tunnel too (startup action 'start'); Gatehouse also starts it, and the first one up is used",
+                tunnel: number)
+        }
         let bind = context.options.localAddress
         return (
             Phase1(
@@ -227,7 +232,7 @@ struct TunnelBuilder {
     // MARK: Inside
 
     private mutating func inside(_ notes: inout PlanRules.Notes) throws(ImportError) -> Tunnel.Inside {
-        guard let local = tunnel.insideLocal, let remote = tunnel.insideRemote else {
+        guard let local = tunnel.ownInside, let remote = tunnel.peerInside else {
             throw ImportError(
                 .missingValue, at: tunnel.place, field: "tunnel \(number)", "the inside addresses are missing",
                 remedy: ImportError.downloadAgain)
@@ -254,11 +259,12 @@ struct TunnelBuilder {
             notes.add("the MTU of \(mtu) is above AWS's maximum; \(terms.maximumMTU) is used", tunnel: number)
             mtu = terms.maximumMTU
         }
-        var mss = take("inside.mss", tunnel.mss ?? Sourced(mtu - 40, .derived))
-        if mss > mtu - 40 {
-            notes.add(
-                "the TCP segment size of \(mss) does not fit the MTU of \(mtu); \(mtu - 40) is used", tunnel: number)
-            mss = mtu - 40
+        // The headers of IP and TCP: 20 + 20 bytes, 40 + 20 with IPv6.
+        let room = mtu - (local.value.family == .ipv4 ? 40 : 60)
+        var mss = take("inside.mss", tunnel.mss ?? Sourced(room, .derived))
+        if mss > room {
+            notes.add("the TCP segment size of \(mss) does not fit the MTU of \(mtu); \(room) is used", tunnel: number)
+            mss = room
         }
         return Tunnel.Inside(
             localAddress: localAddress, remoteAddress: remoteAddress, localAddress6: tunnel.insideLocal6?.value,

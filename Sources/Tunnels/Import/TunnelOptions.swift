@@ -17,6 +17,11 @@ struct TunnelOptions {
             return !fields.isEmpty
         }
         guard !entries.isEmpty else { return }
+        guard entries.count <= TextFile.tunnelLimit else {
+            throw ImportError(
+                .unsupported, at: Place(line: entries[0].line), field: "TunnelOptions",
+                "there are options for \(entries.count) tunnels", remedy: ImportError.downloadAgain)
+        }
         connection.showsTunnelOptions = true
         var seen: [IPAddress: Int] = [:]
         let hasXML = !connection.tunnels.isEmpty
@@ -147,10 +152,8 @@ struct TunnelOptions {
         tunnel.rekeyFuzz = try AWSJSONFormat.field(entry, "RekeyFuzzPercentage")?.number(0...100)
         tunnel.replayWindow = try AWSJSONFormat.field(entry, "ReplayWindowSize")?.number(1...1_000_000)
         tunnel.dpdTimeout = try AWSJSONFormat.field(entry, "DpdTimeoutSeconds", "DPDTimeoutSeconds")?.seconds(1...86_400)
-        if let action = entry["StartupAction"], action.string == "start" {
-            warnings.append(
-                "line \(action.line), StartupAction: AWS also starts this tunnel by itself; that is fine, the first to "
-                    + "come up is used")
+        if let action = entry["StartupAction"] {
+            tunnel.isStartedByAWS = Sourced(action.string == "start", .file, Place(line: action.line))
         }
     }
 

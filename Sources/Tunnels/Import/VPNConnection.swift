@@ -68,6 +68,8 @@ public struct VPNTunnel: Sendable {
     /// AWS's own margin and fuzz, in seconds and per cent.
     public var rekeyMargin: Sourced<Int>?
     public var rekeyFuzz: Sourced<Int>?
+    /// True where AWS starts the tunnel too: its startup action is `start`.
+    public var isStartedByAWS: Sourced<Bool>?
     public var mtu: Sourced<Int>?
     public var mss: Sourced<Int>?
     public var localASN: Sourced<UInt32>?

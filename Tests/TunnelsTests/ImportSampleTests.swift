@@ -1,0 +1,187 @@
+import Base
+import Cryptography
+import FoundationEssentials
+import IKE
+import Testing
+import Tunnels
+
+@Suite struct ImportSampleTests {
+    @Test(arguments: Sample.importable)
+    func givesThePlanOnFile(path: String) throws {
+        let plan = try AWSImport.read(try Sample.bytes(path))
+        let golden = "plans/" + path.replacing("/", with: "-") + ".json"
+        #expect(plan.json() + "\n" == (try Sample.text(golden)))
+    }
+
+    @Test func givesThePlanOnFileWithOptions() throws {
+        let plan = try AWSImport.read(
+            try Sample.bytes("xml/vgw-bgp.xml"),
+            options: ImportOptions(
+                localNetworks: [try #require(IPPrefix("192.168.7.0/24"))],
+                remoteNetworks: [try #require(IPPrefix("10.20.0.0/16"))], localAddress: IPAddress("192.168.7.2"),
+                name: "Head office", now: WallTime(rfc3339: "2026-11-24T00:00:00Z")))
+        #expect(plan.json() + "\n" == (try Sample.text("plans/with-options.json")))
+        #expect(plan.table() == (try Sample.text("plans/with-options.table.txt")))
+    }
+
+    @Test(arguments: Sample.importable)
+    func planIsJSONWithTheNamesThatToolsDependOn(path: String) throws {
+        struct Plan: Decodable {
+            struct Tunnel: Decodable {
+                struct One: Decodable {
+                    struct DPD: Decodable { let delaySeconds: Int, timeoutSeconds: Int, action: String }
+                    let ikeVersion: Int, localAddress: String, remoteAddress: String, localID: String?, remoteID: String?
+                    let authentication: String, psk: String, encryption: [String], integrity: [String], dhGroups: [Int]
+                    let lifetimeSeconds: Int, dpd: DPD
+                }
+                struct Two: Decodable {
+                    let `protocol`: String, mode: String, encryption: [String], integrity: [String], pfsGroups: [Int]
+                    let lifetimeSeconds: Int, localNetworks: [String], remoteNetworks: [String]
+                    let localSelectors: [String], remoteSelectors: [String]
+                }
+                struct Inside: Decodable { let localAddress: String, remoteAddress: String, mtu: Int, mss: Int }
+                struct BGP: Decodable { let localASN: Int, remoteASN: Int, neighbor: String, holdTimeSeconds: Int }
+                let name: String, phase1: One, phase2: Two, inside: Inside, bgp: BGP?, origins: [String: String]
+            }
+            let format: String, connectionID: String, customerGatewayID: String, vpnGatewayID: String?, routing: String
+            let staticRoutes: [String], localNetworks: [String], remoteNetworks: [String], warnings: [String]
+            let tunnels: [Tunnel]
+        }
+        let plan = try AWSImport.read(try Sample.bytes(path))
+        let decoded = try JSONDecoder().decode(Plan.self, from: Data(plan.json().utf8))
+        #expect(decoded.tunnels.count == 2)
+        #expect((decoded.routing == "bgp") == (decoded.tunnels[0].bgp != nil))
+        for tunnel in decoded.tunnels {
+            #expect(tunnel.phase1.psk == "(hidden)")
+            #expect(tunnel.phase1.ikeVersion == 2)
+            #expect(tunnel.phase2.remoteNetworks.isEmpty, "no AWS file names the networks behind AWS")
+            for name in ["phase1.encryption", "phase1.psk", "phase2.pfsGroups", "inside.mtu", "phase2.localSelectors"] {
+                #expect(tunnel.origins[name] != nil)
+            }
+            #expect(tunnel.origins.values.allSatisfy { Origin(rawValue: $0) != nil })
+        }
+        let lines = plan.json().split(separator: "\n")
+        #expect(lines.contains("      \"bgp\": null,") == (decoded.tunnels[0].bgp == nil))
+        #expect(lines.contains("        \"localID\": null,"))
+    }
+
+    @Test(arguments: Sample.importable + Sample.moto)
+    func hidesKeysUnlessAskedToShowThem(path: String) throws {
+        let outcome = Outcome(try Sample.bytes(path))
+        #expect(!Sample.holdsKey(outcome.visible))
+        if let plan = outcome.plan {
+            #expect(Sample.holdsKey(plan.json(showSecrets: true)))
+            #expect(Sample.holdsKey(plan.table(showSecrets: true)))
+        }
+    }
+
+    @Test(arguments: Sample.importable)
+    func tableFitsEightyColumns(path: String) throws {
+        let plan = try AWSImport.read(try Sample.bytes(path))
+        #expect(plan.table().split(separator: "\n").allSatisfy { $0.count <= 80 })
+    }
+
+    @Test func tunnelOptionsWinOverTheXMLAndAreJoinedByAddress() throws {
+        let plan = try AWSImport.read(
+            try Sample.bytes("json/describe-vpn-connections-tgw-tunneloptions-DERIVED.json"))
+        // The options list the two tunnels in the other order than the XML does.
+        #expect(plan.tunnels.map { $0.tunnel.phase1.remoteAddress?.description } == ["203.0.113.130", "203.0.113.133"])
+        let first = plan.tunnels[0].tunnel
+        #expect(String(decoding: first.phase1.psk.exposedBytes, as: UTF8.self) == "7RjxLBD7a.fbGdNbIN1A09MVrpNg08xE")
+        #expect(first.phase1.encryption == [.aes256gcm16, .aes256])
+        #expect(first.phase1.integrity == [.sha384, .sha256])
+        #expect(first.phase1.dhGroups == [.ecp384, .modp2048])
+        #expect(plan.tunnels[0].prf == [.sha384, .sha256])
+        #expect(first.phase1.lifetimeSeconds == 14_400)
+        #expect(first.phase2.encryption == [.aes256gcm16])
+        #expect(first.phase2.pfsGroups == [.ecp384])
+        #expect(first.phase2.lifetimeSeconds == 1800)
+        #expect(first.phase1.dpd == Phase1.DPD(delaySeconds: 10, timeoutSeconds: 40, action: .restart))
+        #expect(plan.tunnels[0].origin(of: "phase1.ikeVersion") == .file)
+        #expect(!plan.warnings.contains { $0.contains("minimum set") || $0.contains("weak") })
+    }
+
+    @Test func connectorNeedsRemoteNetworksAndThenIsReadyToStore() throws {
+        let bytes = try Sample.bytes("json/describe-vpn-connections-static.json")
+        let error = #expect(throws: ImportError.self) { try AWSImport.read(bytes).connector() }
+        #expect(error?.remedy.contains("--remote-network") == true)
+        let remote = try #require(IPPrefix("10.20.0.0/16"))
+        let connector = try AWSImport.read(bytes, options: ImportOptions(remoteNetworks: [remote])).connector()
+        #expect(connector.id == "vpn-05044757278685fd3")
+        #expect(connector.source.format == "aws-json")
+        #expect(connector.source.customerGatewayID == "cgw-0e0d620a3ae284684")
+        #expect(connector.routing == .static)
+        #expect(connector.localNetworks.map(\.description) == ["192.168.0.0/16"])
+        #expect(connector.remoteNetworks == [remote])
+        #expect(connector.tunnels.map(\.name) == ["vpn-05044757278685fd3-1", "vpn-05044757278685fd3-2"])
+        let tunnel = connector.tunnels[0]
+        #expect(tunnel.phase1.dpd == Phase1.DPD(delaySeconds: 10, timeoutSeconds: 30, action: .restart))
+        #expect(tunnel.phase1.lifetimeSeconds == 28_800)
+        #expect(tunnel.phase1.rekeyMarginSeconds == 800)
+        #expect(tunnel.phase2.rekeyMarginSeconds == 600)
+        #expect(tunnel.phase2.replayWindow == 1024)
+        #expect(tunnel.phase2.localSelectors == [.all(.ipv4)])
+        #expect(tunnel.phase2.remoteSelectors == [.all(.ipv4)])
+    }
+
+    @Test(arguments: [
+        ("cisco-asa/ikev1-policy-based-static-PLACEHOLDERS.txt", "policy-based Cisco ASA"),
+        ("cisco-asa/ikev1-vti-bgp.txt", "Cisco ASA"), ("cisco-ios/ikev1-bgp.txt", "Cisco IOS"),
+        ("fortinet/ikev1-bgp-cli.txt", "FortiOS CLI"), ("juniper-junos-srx/ikev1-bgp.txt", "JunOS"),
+        ("juniper-screenos/ikev1-bgp.txt", "ScreenOS"), ("openswan/ikev1-static.txt", "Openswan or Libreswan"),
+        ("palo-alto/ikev1-bgp.txt", "PAN-OS"), ("pfsense/ikev1-static-PLACEHOLDERS.txt", "pfSense"),
+        ("sonicwall/ikev1-static.txt", "SonicOS"), ("vyatta-vyos/ikev1-bgp.txt", "Vyatta"),
+        ("windows-server/ikev1-static.txt", "Windows Server"), ("yamaha/ikev1-bgp.txt", "Yamaha"),
+    ])
+    func refusesByNameWhatHasNoReader(path: String, name: String) throws {
+        let error = try #require(Outcome(try Sample.bytes(path)).error)
+        #expect(error.kind == .unreadableFormat)
+        #expect(error.reason.contains(name))
+        #expect(error.remedy.contains("Generic or strongSwan"))
+        #expect(error.remedy.contains("describe-vpn-connections"))
+    }
+
+    @Test func namesThePlaceholderInAPublishedExample() throws {
+        let error = try #require(Outcome(try Sample.bytes("pfsense/ikev1-static-PLACEHOLDERS.txt")).error)
+        #expect(error.reason.contains("AWS_ENPOINT_1"))
+    }
+
+    @Test func refusesAClientVPNProfile() throws {
+        let error = try #require(Outcome(try Sample.bytes("client-vpn-REFUSE/downloaded-client-config.ovpn")).error)
+        #expect(error.kind == .clientVPN)
+        #expect(error.reason.contains("Client VPN (OpenVPN) profile for one user's computer"))
+        #expect(error.reason.contains("cvpn-endpoint-123456789123abcde"))
+        #expect(error.remedy.contains("Site-to-Site VPN connections"))
+        #expect(!error.description.contains("MIIC"))
+    }
+
+    @Test(arguments: Sample.moto)
+    func saysWhatIsWrongWithTheMock(path: String) throws {
+        let error = try #require(Outcome(try Sample.bytes(path)).error)
+        #expect(error.kind == .contradiction)
+        #expect(error.reason.contains("both tunnels are identical"))
+        #expect(error.reason.contains("52.2.144.13"))
+        #expect(error.line != nil)
+    }
+
+    @Test(arguments: Sample.importable)
+    func lineEndsMarksAndLostIndentsDoNotMatter(path: String) throws {
+        let text = try Sample.text(path)
+        let plan = try AWSImport.read(Array(text.utf8)).json()
+        func same(_ bytes: [UInt8], _ what: Comment) { #expect(Outcome(bytes).plan?.json() == plan, what) }
+        same(Array(text.replacing("\n", with: "\r\n").utf8), "CRLF")
+        same(Array(text.replacing("\n", with: "\r").utf8), "CR")
+        same([0xEF, 0xBB, 0xBF] + Array(text.utf8), "byte order mark")
+        same([0xFF, 0xFE] + text.utf16.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] }, "UTF-16, little end first")
+        same([0xFE, 0xFF] + text.utf16.flatMap { [UInt8($0 >> 8), UInt8($0 & 255)] }, "UTF-16, big end first")
+        same(Array(text.replacing("\t", with: " ").utf8), "tabs made blanks")
+        same(Array(("\n\n  \n" + text + "\n\n").utf8).filter { _ in true }, "blank lines around")
+        if path.hasSuffix(".txt") {
+            let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            let bare = lines.map { $0.trimmingPrefix { $0 == " " || $0 == "\t" } }.joined(separator: "\n")
+            same(Array(bare.utf8), "indents lost")
+            same(Array(lines.joined(separator: "\n! a comment of somebody else\n---\n").utf8), "foreign lines")
+            same(Array(text.replacing(" : ", with: "\u{A0}: ").utf8), "no-break spaces")
+        }
+    }
+}
