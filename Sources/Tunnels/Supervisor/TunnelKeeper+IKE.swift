@@ -1,0 +1,249 @@
+internal import Base
+internal import Cryptography
+internal import IKE
+
+extension TunnelKeeper {
+    // MARK: - Children
+
+    mutating func install(_ child: ChildSA, outbound: Bool, _ desk: inout Desk) {
+        guard let interface, link == .open, child.connection == connection else {
+            let why = if case .failed(let reason) = link { reason } else { "the tunnel's interface is not open" }
+            desk.effects.append(.ike(.childFailed(spiIn: child.spiIn, reason: why)))
+            return
+        }
+        fitLink(child.suite, child.path, &desk)
+        if let index = children.firstIndex(where: { $0.sa.spiIn == child.spiIn }) {
+            children[index].sa = child
+        } else {
+            children.append(Child(sa: child))
+        }
+        desk.childOwners[child.spiIn] = key
+        desk.effects.append(.installChild(child, interface: interface, outbound: outbound))
+    }
+
+    /// The data path has lost the child; usually an event has said why, or is about to.
+    mutating func childRemoved(_ spiIn: UInt32, _ desk: inout Desk) {
+        drop(spiIn, &desk)
+        if lostUpSince != nil { desk.timers.set(.tunnel(key, .loss), desk.now + .seconds(1)) }
+    }
+
+    private mutating func drop(_ spiIn: UInt32, _ desk: inout Desk) {
+        let wasUp = isUp
+        children.removeAll { $0.sa.spiIn == spiIn }
+        desk.childOwners[spiIn] = nil
+        rememberLoss(wasUp, &desk)
+    }
+
+    mutating func dropChildren(_ desk: inout Desk) {
+        let wasUp = children.contains { $0.isEstablished }
+        for child in children { desk.childOwners[child.sa.spiIn] = nil }
+        children = []
+        rememberLoss(wasUp, &desk)
+    }
+
+    private mutating func rememberLoss(_ wasUp: Bool, _ desk: inout Desk) {
+        guard wasUp, !isUp else { return }
+        lostUpSince = upSince ?? desk.now
+        upSince = nil
+        isSuspect = false
+        desk.timers.remove(.tunnel(key, .probe))
+    }
+
+    private mutating func establish(_ spiIn: UInt32, replacing previous: UInt32?, _ desk: inout Desk) {
+        guard let index = children.firstIndex(where: { $0.sa.spiIn == spiIn }) else { return }
+        let wasUp = isUp
+        children[index].isEstablished = true
+        if let previous, let old = children.firstIndex(where: { $0.sa.spiIn == previous }) {
+            children[old].isSuperseded = true
+        }
+        guard !wasUp, isUp else { return }
+        upSince = desk.now
+        lostUpSince = nil
+        lastError = nil
+        repeated = nil
+        isCleared = false
+        isSuspect = false
+        lastSeen = desk.now
+        desk.timers.remove(.tunnel(key, .loss))
+        setAttempt(.none, nil, &desk)
+        probe.isOutstanding = false
+        probe.lost = 0
+        // Soon, so that the status has a round trip; not at once, since the peer may not hear us yet.
+        scheduleProbe(.milliseconds(500), &desk)
+    }
+
+    // MARK: - Events of the engine
+
+    mutating func handle(_ kind: Event.Kind, ikeSA: IKESAID?, _ desk: inout Desk) {
+        switch kind {
+        case .connecting:
+            break
+        case .ikeEstablished(let summary):
+            add(summary, ikeSA)
+            lastSeen = desk.now
+            announceWeaknesses(&desk)
+            // The child comes with the same exchange, or not at all.
+            if !isUp, initiation == .initiate, attempt != .closing { setAttempt(.underway, .seconds(15), &desk) }
+        case .ikeRekeyed(let summary, let previous):
+            phase1.removeAll { $0.id == previous }
+            add(summary, ikeSA)
+            lastSeen = desk.now
+            if isUp { lastError = nil }
+            announceWeaknesses(&desk)
+            log(.info, "ike-rekeyed", "phase 1 has new keys (\(summary.suite)).", &desk)
+        case .ikeClosed(let failure):
+            closed(ikeSA, failure, &desk)
+        case .childEstablished(let spiIn):
+            establish(spiIn, replacing: nil, &desk)
+            announceWeaknesses(&desk)
+        case .childRekeyed(let spiIn, let previous):
+            establish(spiIn, replacing: previous, &desk)
+            if isUp { lastError = nil }
+            announceWeaknesses(&desk)
+            let suite = children.first { $0.sa.spiIn == spiIn }.map { " (\($0.sa.suite))" } ?? ""
+            log(.info, "child-rekeyed", "phase 2 has new keys\(suite).", &desk)
+        case .childClosed(let spiIn, let failure):
+            guard children.contains(where: { $0.sa.spiIn == spiIn }) else { break }
+            drop(spiIn, &desk)
+            if lostUpSince != nil { down(failure, &desk) }
+        case .failed(let failure):
+            failed(failure, &desk)
+        case .answered(let roundTrip, let retransmits):
+            lastSeen = desk.now
+            self.roundTrip = roundTrip
+            self.retransmits = retransmits
+            if isSuspect {
+                isSuspect = false
+                log(.info, "peer-answers", "the peer answers again, after \(roundTrip.words).", &desk)
+            }
+        case .retransmitted(let exchange, let count):
+            retransmitted(exchange, count, &desk)
+        case .peerMoved(let path):
+            log(.info, "peer-moved", "the peer is now at \(path.remote).", &desk)
+            for index in children.indices { children[index].sa.path = path }
+            if let child = currentChildren.last { fitLink(child.suite, path, &desk) }
+        case .notice(let text):
+            log(.warning, "notice", text, &desk)
+        }
+    }
+
+    private mutating func add(_ summary: IKESummary, _ ikeSA: IKESAID?) {
+        let id = ikeSA ?? IKESAID(summary.isInitiator ? summary.initiatorSPI : summary.responderSPI)
+        phase1.removeAll { $0.id == id }
+        phase1.append(Phase1SA(id: id, summary: summary))
+    }
+
+    private mutating func closed(_ ikeSA: IKESAID?, _ failure: Failure, _ desk: inout Desk) {
+        let wasOnly = phase1.isEmpty || ikeSA == nil || (phase1.count == 1 && phase1[0].id == ikeSA)
+        if let ikeSA { phase1.removeAll { $0.id == ikeSA } } else { phase1 = [] }
+        guard wasOnly else { return }
+        dropChildren(&desk)
+        if attempt == .closing {
+            attempt = .none
+            startAttempt(&desk)
+        } else {
+            down(failure, &desk)
+        }
+    }
+
+    private mutating func failed(_ failure: Failure, _ desk: inout Desk) {
+        if isUp {
+            // A rekey, or an attempt of the peer beside what stands.
+            lastError = failure.explanation
+            report(failure, &desk)
+        } else {
+            down(failure, &desk)
+        }
+    }
+
+    /// The tunnel is not up, for this reason: says so and plans what comes next.
+    mutating func down(_ failure: Failure, _ desk: inout Desk) {
+        desk.timers.remove(.tunnel(key, .loss))
+        let wasUp = lostUpSince != nil
+        if let lostUpSince, desk.now - lostUpSince >= desk.configuration.stableAfter { failures = 0 }
+        note(failure, &desk)
+        retry(after: failure, wasUp: wasUp, &desk)
+    }
+
+    /// Records why the tunnel is not up and tells it.
+    mutating func note(_ failure: Failure, _ desk: inout Desk) {
+        lostUpSince = nil
+        // That we ended it ourselves explains less than what made us do so.
+        let isOurs = failure.reason == .requested || failure.reason == .replaced
+        if !isOurs || lastError == nil { lastError = failure.explanation }
+        if isAnnounced {
+            announceOffline(isOurs ? .info : .warning, failure.explanation, &desk)
+        } else if !isOurs {
+            report(failure, &desk)
+        }
+    }
+
+    private mutating func retransmitted(_ exchange: String, _ count: Int, _ desk: inout Desk) {
+        retransmits = count
+        // First contacts are of another SA than the one that carries the traffic.
+        guard isUp, !isSuspect, count >= desk.configuration.suspectRetransmits, exchange != "IKE_SA_INIT",
+            exchange != "IKE_AUTH"
+        else { return }
+        isSuspect = true
+        log(.warning, "peer-silent", "the peer has left a request (\(exchange)) unanswered, sent \(count + 1) times.", &desk)
+    }
+
+    // MARK: - Announcements
+
+    mutating func announceConnecting(_ desk: inout Desk) {
+        guard !isConnectingAnnounced else { return }
+        isConnectingAnnounced = true
+        let peer = tunnel.phase1.remoteAddress.map { "\($0)" } ?? "the peer"
+        log(.info, "tunnel-connecting", "connecting to \(peer).", &desk)
+    }
+
+    mutating func announceOnline(_ desk: inout Desk) {
+        guard !isAnnounced else { return }
+        isAnnounced = true
+        let ike = currentPhase1.map { "IKE \($0.suite), " } ?? ""
+        let esp = currentChildren.last.map { "ESP \($0.suite)" } ?? "ESP"
+        let path = currentChildren.last?.path.isNATPort == true ? " in UDP" : ""
+        let trip = roundTrip.map { ", round trip \($0.words)" } ?? ""
+        log(.info, "tunnel-online", "online, \(ike)\(esp)\(path)\(trip).", &desk)
+    }
+
+    mutating func announceOffline(_ level: GatewayEvent.Level, _ why: String, _ desk: inout Desk) {
+        guard isAnnounced else { return }
+        isAnnounced = false
+        isConnectingAnnounced = false
+        log(level, "tunnel-offline", "offline: \(why)", &desk)
+    }
+
+    /// The same failure over and over is told once in a while, with a count.
+    mutating func report(_ failure: Failure, _ desk: inout Desk) {
+        var count = 0
+        if let repeated, repeated.explanation == failure.explanation {
+            if desk.now - repeated.at < desk.configuration.repeatedFailureInterval {
+                self.repeated?.count += 1
+                return
+            }
+            count = repeated.count
+        }
+        repeated = (failure.explanation, desk.now, 0)
+        log(
+            .warning, "tunnel-failed",
+            failure.explanation + (count > 0 ? " (\(count) more times since this was last reported.)" : ""), &desk)
+    }
+
+    var weaknesses: [String] {
+        var names: [String] = []
+        let all = (currentPhase1?.suite.weaknesses ?? []) + currentChildren.flatMap(\.suite.weaknesses)
+        for name in all where !names.contains(name) { names.append(name) }
+        return names
+    }
+
+    private mutating func announceWeaknesses(_ desk: inout Desk) {
+        let new = weaknesses.filter { !announcedWeaknesses.contains($0) }
+        guard !new.isEmpty else { return }
+        announcedWeaknesses += new
+        log(
+            .warning, "weak-algorithms",
+            "weak by today's measure: \(new.joined(separator: ", ")). It works; choose stronger ones at both ends "
+                + "when you can.", &desk)
+    }
+}
