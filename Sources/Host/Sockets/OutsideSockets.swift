@@ -1,5 +1,7 @@
 public import Base
 import CLinux
+// For the socket constants, which the module that includes <sys/socket.h> first lays claim to.
+import CMnl
 import Glibc
 public import IKE
 import Synchronization
