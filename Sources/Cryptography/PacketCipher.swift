@@ -122,7 +122,8 @@ public final class PacketCipher {
     /// The SPI, the lower half of the sequence number and the payload (padding and trailer included) stand in `packet`;
     /// a `sequence` may be used once only, for the IV comes from it: as it is for AEAD ciphers (RFC 4106 §3.1), and as
     /// the encryption of a block that holds it for CBC, which nobody can predict (NIST SP 800-38A, appendix C).
-    /// False when the packet is too short, the payload fills no whole blocks or OpenSSL fails; nothing may then be sent.
+    /// False when the packet is too short, the payload fills no whole blocks or OpenSSL fails; then nothing may be
+    /// sent.
     public func seal(_ packet: UnsafeMutableRawBufferPointer, sequence: UInt64) -> Bool {
         let payloadLength = packet.count - Self.headerLength - ivLength - tagLength
         guard direction == .seal, payloadLength > 0, let start = packet.baseAddress else { return false }

@@ -8,9 +8,9 @@ public enum ECN {
     /// The outer traffic class for an inner one: DSCP and ECN are copied (RFC 4301 §5.1.2.1, RFC 6040 §4.1).
     public static func outer(forInner inner: UInt8) -> UInt8 { inner }
 
-    /// Carries the outer mark over to the inner packet on leaving the tunnel (RFC 6040 §4.2, figure 4), the checksum of
-    /// an IPv4 header included. False when the packet must be dropped: congestion was met and the inner packet's sender
-    /// does not understand the mark.
+    /// Carries the outer mark over to the inner packet on leaving the tunnel (RFC 6040 §4.2, figure 4), the checksum
+    /// of an IPv4 header included. False when the packet must be dropped: congestion was met and the inner packet's
+    /// sender does not understand the mark.
     public static func decapsulate(
         _ packet: UnsafeMutableRawBufferPointer, inner: UInt8, outer: UInt8
     ) -> Bool {

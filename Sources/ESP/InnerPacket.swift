@@ -92,7 +92,8 @@ public struct InnerPacket: Hashable, Sendable {
         ports = isLaterFragment || offset > total ? nil : Self.ports(bytes, next, offset, total)
     }
 
-    private static func ports(_ bytes: UnsafeRawBufferPointer, _ ipProtocol: UInt8, _ offset: Int, _ end: Int) -> Ports? {
+    private static func ports(_ bytes: UnsafeRawBufferPointer, _ ipProtocol: UInt8, _ offset: Int, _ end: Int) -> Ports?
+    {
         switch ipProtocol {
         case 6, 17, 33, 132, 136:
             guard offset + 4 <= end else { return nil }

@@ -2,9 +2,9 @@ import Base
 
 /// The answer to an inner packet that is too long for the tunnel and must not be fragmented.
 ///
-/// The tunnel interface's MTU makes the kernel fragment, or refuse, what is longer than the tunnel; so inner packets are
-/// never fragmented here before encryption. This answer is for the case that the SA carries less than the interface's
-/// MTU promises (a longer suite was negotiated, or NAT-T came in).
+/// The tunnel interface's MTU makes the kernel fragment, or refuse, what is longer than the tunnel; so inner packets
+/// are never fragmented here before encryption. This answer is for the case that the SA carries less than the
+/// interface's MTU promises (a longer suite was negotiated, or NAT-T came in).
 public enum PacketTooBig {
     /// Writes an ICMP "fragmentation needed" (RFC 1191 §4) or ICMPv6 "packet too big" (RFC 4443 §3.2) to the sender of
     /// `packet` into `buffer`, from the packet's own destination, naming `mtu`.

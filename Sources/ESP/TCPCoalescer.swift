@@ -87,8 +87,8 @@ public final class TCPCoalescer {
         var flags: UInt8
     }
 
-    /// A plain data segment: no fragment, no IP options, no flags but ACK, PSH and FIN, and a right checksum (the joined
-    /// packet gets a new one, which must not hide an error).
+    /// A plain data segment: no fragment, no IP options, no flags but ACK, PSH and FIN, and a right checksum (the
+    /// joined packet gets a new one, which must not hide an error).
     private func mergeable(_ bytes: UnsafeMutableRawBufferPointer, _ inner: InnerPacket, _ tcp: Int) -> Candidate? {
         guard !inner.isFragment, tcp == (inner.isIPv4 ? 20 : 40), tcp + 20 <= bytes.count, bytes.count == inner.length
         else { return nil }

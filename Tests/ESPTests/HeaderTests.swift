@@ -69,9 +69,10 @@ func hasRightChecksums(_ packet: [UInt8]) -> Bool {
     }
 
     /// RFC 6040, figure 4: rows are the inner, columns the outer mark; nil drops the packet.
-    @Test(arguments: [
-        (0, [0, 0, 0, nil]), (2, [2, 1, 2, 3]), (1, [1, 1, 1, 3]), (3, [3, 3, 3, 3]),
-    ] as [(UInt8, [UInt8?])])
+    @Test(
+        arguments: [
+            (0, [0, 0, 0, nil]), (2, [2, 1, 2, 3]), (1, [1, 1, 1, 3]), (3, [3, 3, 3, 3]),
+        ] as [(UInt8, [UInt8?])])
     func marksLeaveTheTunnelAsTheTableSays(inner: UInt8, expected: [UInt8?]) {
         // The figure lists Not-ECT, ECT(0), ECT(1), CE; numbers here are the code points 0, 1, 2, 3.
         for outer in 0..<4 as Range<UInt8> {
@@ -102,7 +103,10 @@ func hasRightChecksums(_ packet: [UInt8]) -> Bool {
     @Test func onlySynsAreClampedAndNeverUpwards() throws {
         let clamp = MSSClamp(mtu: 1400, mss: 1300)
         #expect(clamp.ipv4 == 1300 && clamp.ipv6 == 1280)
-        for (options, flags) in [([2, 4, 5, 0xB4], 0x10), ([2, 4, 2, 0], 0x02), ([3, 3, 7, 0], 0x02), ([2, 9, 9, 9], 0x02), ([2, 0, 5, 0xB4], 0x02)] as [([UInt8], UInt8)] {
+        for (options, flags) in [
+            ([2, 4, 5, 0xB4], 0x10), ([2, 4, 2, 0], 0x02), ([3, 3, 7, 0], 0x02), ([2, 9, 9, 9], 0x02),
+            ([2, 0, 5, 0xB4], 0x02),
+        ] as [([UInt8], UInt8)] {
             var packet = tcpPacket(options: options, flags: flags)
             let same = packet
             let inner = try #require(read(packet))
@@ -153,10 +157,11 @@ func hasRightChecksums(_ packet: [UInt8]) -> Bool {
     }
 
     /// The MTU table of the AWS Site-to-Site VPN user guide ("best practices for a customer gateway device").
-    @Test(arguments: [
-        (.aes128gcm16, nil, 1446, 1438), (.aes256gcm16, nil, 1446, 1438), (.aes128, .sha1, 1438, 1422),
-        (.aes256, .sha256, 1438, 1422), (.aes256, .sha384, 1422, 1422), (.aes256, .sha512, 1422, 1406),
-    ] as [(EncryptionAlgorithm, IntegrityAlgorithm?, Int, Int)])
+    @Test(
+        arguments: [
+            (.aes128gcm16, nil, 1446, 1438), (.aes256gcm16, nil, 1446, 1438), (.aes128, .sha1, 1438, 1422),
+            (.aes256, .sha256, 1438, 1422), (.aes256, .sha384, 1422, 1422), (.aes256, .sha512, 1422, 1406),
+        ] as [(EncryptionAlgorithm, IntegrityAlgorithm?, Int, Int)])
     func theLargestInnerPacketIsWhatAWSSays(
         encryption: EncryptionAlgorithm, integrity: IntegrityAlgorithm?, plain: Int, inUDP: Int
     ) {

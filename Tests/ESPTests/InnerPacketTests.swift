@@ -96,7 +96,9 @@ enum TCPSplitterProbe {
 }
 
 @Suite struct SelectorTests {
-    private func selector(_ text: String, _ ipProtocol: UInt8 = 0, _ ports: ClosedRange<UInt16> = 0...65535) throws -> Selector {
+    private func selector(_ text: String, _ ipProtocol: UInt8 = 0, _ ports: ClosedRange<UInt16> = 0...65535) throws
+        -> Selector
+    {
         let prefix = try #require(IPPrefix(text))
         return Selector(
             first: prefix.first, last: prefix.last, ipProtocol: ipProtocol, firstPort: ports.lowerBound,

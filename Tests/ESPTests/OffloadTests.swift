@@ -138,7 +138,9 @@ private func flow(
         let others: [[UInt8]] = [
             tcpPacket(options: stamps, payload: payload, sequence: next &+ 1, identification: 65533),
             tcpPacket(options: stamps, payload: payload, sequence: next, acknowledgement: 78, identification: 65533),
-            tcpPacket(options: [1, 1, 8, 10, 0, 0, 1, 3, 0, 0, 3, 4], payload: payload, sequence: next, identification: 65533),
+            tcpPacket(
+                options: [1, 1, 8, 10, 0, 0, 1, 3, 0, 0, 3, 4], payload: payload, sequence: next,
+                identification: 65533),
             tcpPacket(payload: payload, sequence: next, identification: 65533),
             tcpPacket(options: stamps, payload: payload + [1], sequence: next, identification: 65533),
             tcpPacket(options: stamps, payload: payload, sequence: next, identification: 65533, tos: 2),

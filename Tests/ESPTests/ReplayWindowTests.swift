@@ -51,7 +51,8 @@ struct Draw: RandomNumberGenerator {
     func sizesAreBroughtWithinBounds(asked: Int, given: UInt64) { #expect(ReplayWindow(size: asked).size == given) }
 
     /// Every number that may come next is told from its lower half alone (RFC 4304, appendix A).
-    @Test(arguments: [1, 40, 1000, 0xFFFF_FF00, 0x1_0000_0000, 0x1_0000_0010, 0x1_8000_0000, 0x7_FFFF_FFFF] as [UInt64])
+    @Test(
+        arguments: [1, 40, 1000, 0xFFFF_FF00, 0x1_0000_0000, 0x1_0000_0010, 0x1_8000_0000, 0x7_FFFF_FFFF] as [UInt64])
     func theUpperHalfIsInferred(newest: UInt64) {
         for size in [32, 64, 1024, 2048] {
             var window = ReplayWindow(size: size)

@@ -246,7 +246,8 @@ let suites: [(EncryptionAlgorithm, IntegrityAlgorithm?)] =
     @Test func keysOfTheWrongLengthAreRefusedByName() {
         #expect(throws: PacketCipher.Refusal.encryptionKeyLength(expected: 20, given: 16)) {
             try PacketCipher(
-                .seal, encryption: .aes128gcm16, integrity: nil, encryptionKey: Secret([UInt8](repeating: 0, count: 16)),
+                .seal, encryption: .aes128gcm16, integrity: nil,
+                encryptionKey: Secret([UInt8](repeating: 0, count: 16)),
                 integrityKey: Secret([]), extendedSequence: false)
         }
         #expect(throws: PacketCipher.Refusal.integrityMismatch) {

@@ -58,7 +58,9 @@ final class Namespaces: Sendable {
         try process.run()
         let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw LabFailure("ip \(arguments.joined(separator: " ")): \(text)") }
+        guard process.terminationStatus == 0 else {
+            throw LabFailure("ip \(arguments.joined(separator: " ")): \(text)")
+        }
     }
 
     /// Runs `body` on a thread of its own inside the namespace. Threads and sockets that it makes belong there.
@@ -150,7 +152,9 @@ final class TunnelLab: Sendable {
         right = try await Self.gateway(spaces, "r", 2, mtu)
     }
 
-    private static func gateway(_ spaces: Namespaces, _ space: String, _ number: Int, _ mtu: Int) async throws -> Gateway {
+    private static func gateway(_ spaces: Namespaces, _ space: String, _ number: Int, _ mtu: Int) async throws
+        -> Gateway
+    {
         let (ike, continuation) = AsyncStream.makeStream(of: Received.self)
         let (loop, path) = try spaces.inside(space) {
             let loop = try IOLoop(try OutsideSockets()) { continuation.yield(Received(message: $0, path: $1)) }
@@ -171,7 +175,8 @@ final class TunnelLab: Sendable {
     ) -> ChildSA {
         func spi(_ number: Int) -> UInt32 { 0x1000_0000 * UInt32(number) + generation }
         func key(_ number: Int, _ count: Int, _ salt: UInt8) -> Secret {
-            Secret((0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ number &* 50 &+ Int(salt) &+ Int(generation)) })
+            Secret(
+                (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ number &* 50 &+ Int(salt) &+ Int(generation)) })
         }
         let encryption = suite.encryption.keyLength + suite.encryption.saltLength
         let integrity = suite.integrity?.keyLength ?? 0

@@ -10,7 +10,9 @@ import Tunnels
 /// Two userspace data paths against each other over a cable, in namespaces of their own. Needs root.
 @Suite(.serialized) struct DataPathTests {
     @Test(
-        arguments: ["aes128gcm16", "aes256gcm16-esn", "chacha20poly1305", "aes128-sha1", "aes256-sha256-esn", "aes256-sha512"],
+        arguments: [
+            "aes128gcm16", "aes256gcm16-esn", "chacha20poly1305", "aes128-sha1", "aes256-sha256-esn", "aes256-sha512",
+        ],
         [true, false])
     func everySuiteFamilyCarriesPacketsBothWays(suite: String, inUDP: Bool) async throws {
         let lab = try await TunnelLab()
@@ -54,16 +56,20 @@ import Tunnels
         try await lab.install(ESPSuite("aes128gcm16"))
         // 1438 bytes is what AES-GCM leaves of 1500 with NAT-T.
         let fits = try launch(
-            "ip", "netns", "exec", lab.spaces.full("l"), "ping", "-n", "-c", "2", "-i", "0.05", "-M", "do", "-s", "1410", "10.2.0.1")
+            "ip", "netns", "exec", lab.spaces.full("l"), "ping", "-n", "-c", "2", "-i", "0.05", "-M", "do", "-s",
+            "1410", "10.2.0.1")
         #expect(fits.status == 0, "\(fits.output)")
         let tooLong = try launch(
-            "ip", "netns", "exec", lab.spaces.full("l"), "ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", "1411", "10.2.0.1")
+            "ip", "netns", "exec", lab.spaces.full("l"), "ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", "1411",
+            "10.2.0.1")
         #expect(tooLong.output.contains("mtu = 1438") || tooLong.output.contains("mtu=1438"), "\(tooLong.output)")
         let fragmented = try launch(
-            "ip", "netns", "exec", lab.spaces.full("l"), "ping", "-n", "-c", "2", "-i", "0.05", "-M", "dont", "-s", "3000", "10.2.0.1")
+            "ip", "netns", "exec", lab.spaces.full("l"), "ping", "-n", "-c", "2", "-i", "0.05", "-M", "dont", "-s",
+            "3000", "10.2.0.1")
         #expect(fragmented.status == 0, "\(fragmented.output)")
         let six = try launch(
-            "ip", "netns", "exec", lab.spaces.full("l"), "ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", "1391", "fd00:2::1")
+            "ip", "netns", "exec", lab.spaces.full("l"), "ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", "1391",
+            "fd00:2::1")
         #expect(six.output.contains("mtu = 1438") || six.output.contains("mtu=1438"), "\(six.output)")
         await lab.shutDown()
     }
@@ -107,8 +113,10 @@ import Tunnels
         #expect(await events.next() == .peerMoved(spiIn: 0x2000_0001, moved))
         await lab.right.path.move(spiIn: 0x2000_0001, to: moved)
         // Answers now go to a port where nobody reads.
-        #expect(try launch(
-            "ip", "netns", "exec", lab.spaces.full("l"), "ping", "-c", "1", "-W", "1", "10.2.0.1").status != 0)
+        #expect(
+            try launch(
+                "ip", "netns", "exec", lab.spaces.full("l"), "ping", "-c", "1", "-W", "1", "10.2.0.1"
+            ).status != 0)
         await lab.right.path.move(spiIn: 0x2000_0001, to: lab.child(lab.right, ESPSuite("aes256gcm16")).path)
         #expect(try lab.ping("10.2.0.1").status == 0)
         await lab.shutDown()
@@ -166,7 +174,8 @@ import Tunnels
         let lab = try await TunnelLab()
         let link = TunnelLink(
             interface: "gh0", tunnel: "test",
-            addresses: ["169.254.10.2/30", "10.1.0.1/24", "fd00:9::1/64"].compactMap(IPPrefix.init), mtu: 1422, mss: nil)
+            addresses: ["169.254.10.2/30", "10.1.0.1/24", "fd00:9::1/64"].compactMap(IPPrefix.init), mtu: 1422, mss: nil
+        )
         try await lab.left.path.openTunnel(link)
         let shown = try lab.link()
         #expect(shown.contains("169.254.10.2/30") && shown.contains("10.1.0.1/24") && shown.contains("fd00:9::1/64"))
@@ -179,7 +188,8 @@ import Tunnels
         let taken = TunnelLink(interface: "eth0", tunnel: "x", addresses: [], mtu: 1400, mss: nil)
         await #expect(throws: HostFailure.self) { try await lab.left.path.openTunnel(taken) }
         await #expect(throws: HostFailure.self) {
-            try await lab.left.path.install(lab.child(lab.left, ESPSuite("aes128gcm16")), interface: "gh7", outbound: true)
+            try await lab.left.path.install(
+                lab.child(lab.left, ESPSuite("aes128gcm16")), interface: "gh7", outbound: true)
         }
         await lab.shutDown()
     }
@@ -224,7 +234,8 @@ import Tunnels
         }
         #expect(devices.isEmpty)
         let threads = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").filter {
-            (try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8))?.hasPrefix("gatehouse-out") == true
+            (try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8))?.hasPrefix("gatehouse-out")
+                == true
         }
         #expect(threads.isEmpty)
         await #expect(throws: HostFailure.self) {
@@ -246,7 +257,8 @@ import Tunnels
     }
 
     /// The packet that the sender of `child` would send next after number `from`: a UDP packet to 10.2.0.1.
-    private static func sealed(_ child: ChildSA, from sequence: UInt64, source: UInt32 = 0x0A01_0001) throws -> [UInt8] {
+    private static func sealed(_ child: ChildSA, from sequence: UInt64, source: UInt32 = 0x0A01_0001) throws -> [UInt8]
+    {
         let sa = try OutboundSA(
             spi: child.spiOut, encryption: child.suite.encryption, integrity: child.suite.integrity,
             encryptionKey: child.encryptionKeyOut, integrityKey: child.integrityKeyOut,

@@ -15,7 +15,9 @@ import Testing
     {
         let (stream, continuation) = AsyncStream.makeStream(of: TunnelLab.Received.self)
         let loop = try spaces.inside("a") {
-            try IOLoop(try OutsideSockets(configuration)) { continuation.yield(TunnelLab.Received(message: $0, path: $1)) }
+            try IOLoop(try OutsideSockets(configuration)) {
+                continuation.yield(TunnelLab.Received(message: $0, path: $1))
+            }
         }
         return (loop, stream)
     }
@@ -41,7 +43,10 @@ import Testing
         let spaces = try Self.spaces()
         let (gateway, inbox) = try Self.loop(spaces)
         let asked = try #require(IPAddress(address))
-        let (peer, answers) = try Self.loop(spaces, Self.only(address.replacing("::2", with: "::1").replacing(".2.2", with: ".2.1"), ikePort: 1500, natPort: 1600))
+        let (peer, answers) = try Self.loop(
+            spaces,
+            Self.only(
+                address.replacing("::2", with: "::1").replacing(".2.2", with: ".2.1"), ikePort: 1500, natPort: 1600))
         let marker: [UInt8] = isNATPort ? [0, 0, 0, 0] : []
         let target = Endpoint(asked, isNATPort ? 4500 : 500)
         try peer.sockets.send(

@@ -229,8 +229,8 @@ final class OutboundWorker: @unchecked Sendable {
         return source >> 118 == 0x3FA || destination >> 112 == 0xFF02 || source == 0
     }
 
-    /// Whether the packet may go. One that is too long and must not be fragmented is answered instead; any other too long
-    /// one goes, and its outer packet is fragmented on the way (DF is clear outside).
+    /// Whether the packet may go. One that is too long and must not be fragmented is answered instead; any other too
+    /// long one goes, and its outer packet is fragmented on the way (DF is clear outside).
     private func fits(
         _ length: Int, _ packet: UnsafeMutableRawBufferPointer, _ inner: InnerPacket, _ child: Child, _ tunnel: Tunnel
     ) -> Bool {

@@ -4,7 +4,8 @@ import ESP
 import Glibc
 import Tunnels
 
-/// The TUN device of one tunnel. It exists as long as someone holds its descriptor: a dead process leaves nothing behind.
+/// The TUN device of one tunnel. It exists as long as someone holds its descriptor: a dead process leaves nothing
+/// behind.
 struct TunnelDevice: Sendable {
     let name: String
     let descriptor: Descriptor

@@ -36,7 +36,8 @@ public final class UserspaceDataPath: DataPath {
         var tally: ChildTally
     }
 
-    /// Receives through `loop`'s sockets and sends on them. `outsideMTU` is what a packet towards the peers may measure.
+    /// Receives through `loop`'s sockets and sends on them. `outsideMTU` is what a packet towards the peers may
+    /// measure, in bytes.
     public init(_ loop: IOLoop, outsideMTU: Int = 1500) throws(HostFailure) {
         let (stream, continuation) = AsyncStream.makeStream(
             of: DataPathEvent.self, bufferingPolicy: .bufferingNewest(4096))
@@ -173,8 +174,8 @@ public final class UserspaceDataPath: DataPath {
         book.withLock { $0.children[spiIn]?.tally.counters }
     }
 
-    /// Removes every interface and SA and ends the outbound thread. The ``IOLoop`` goes on, so that IKE can say goodbye;
-    /// stop it afterwards.
+    /// Removes every interface and SA and ends the outbound thread. The ``IOLoop`` goes on, so that IKE can say
+    /// goodbye; stop it afterwards.
     public func shutDown() async {
         book.withLock { book in
             book = Book()
@@ -196,7 +197,7 @@ public final class UserspaceDataPath: DataPath {
         HostFailure(
             path.isNATPort
                 ? "installing an SA: no UDP socket listens on \(path.local)"
-                : "installing an SA: no raw ESP socket for \(path.local.address); it needs rawESP, or force UDP encapsulation",
+                : "installing an SA: no raw ESP socket for \(path.local.address); open one, or force UDP encapsulation",
             code: 0)
     }
 }

@@ -66,7 +66,8 @@ public final class OutsideSockets: Sendable {
                 let result = address.bytes.withUnsafeBufferPointer {
                     clinux_socket(
                         address.isIPv4 ? 0 : 1, Int32(ipProtocol), $0.baseAddress, port,
-                        Int32(clamping: configuration.bufferBytes), role == .nat && configuration.joinsDatagrams ? 1 : 0)
+                        Int32(clamping: configuration.bufferBytes), role == .nat && configuration.joinsDatagrams ? 1 : 0
+                    )
                 }
                 if result == -EAFNOSUPPORT, address == .any(.ipv6) { break }
                 let descriptor = Descriptor(
@@ -78,7 +79,8 @@ public final class OutsideSockets: Sendable {
                 sockets.append(Socket(descriptor: descriptor, role: role, address: address, port: bound))
             }
             if probes[address.family] == nil {
-                let probe = socket(address.isIPv4 ? AF_INET : AF_INET6, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+                let probe = socket(
+                    address.isIPv4 ? AF_INET : AF_INET6, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
                 if probe >= 0 { probes[address.family] = Descriptor(probe) }
             }
         }
@@ -90,10 +92,11 @@ public final class OutsideSockets: Sendable {
 
     /// Sends an IKE message from `path.local` (an unspecified address lets the kernel choose), from any thread.
     ///
-    /// On a NAT path the message has its marker in front already. Like every datagram it may get lost; what is thrown is
-    /// the kernel's own refusal, such as an unreachable network.
+    /// On a NAT path the message has its marker in front already. Like every datagram it may get lost; what is thrown
+    /// is the kernel's own refusal, such as an unreachable network.
     public func send(_ message: [UInt8], _ path: Path) throws(HostFailure) {
-        guard let socket = descriptor(path.isNATPort ? .nat : .ike, path.local.address, path.remote.address.family) else {
+        guard let socket = descriptor(path.isNATPort ? .nat : .ike, path.local.address, path.remote.address.family)
+        else {
             throw HostFailure("sending to \(path.remote) from \(path.local): no such socket", code: 0)
         }
         var outgoing = clinux_outgoing(path: path)
@@ -124,7 +127,8 @@ public final class OutsideSockets: Sendable {
     func descriptor(_ role: Role, _ local: IPAddress, _ family: IPAddress.Family) -> Descriptor? {
         opened.withLock { opened in
             let fitting = opened.sockets.filter { $0.role == role && $0.address.family == family }
-            return (fitting.first { $0.address == local } ?? fitting.first { $0.address.isUnspecified }
+            return
+                (fitting.first { $0.address == local } ?? fitting.first { $0.address.isUnspecified }
                 ?? (local.isUnspecified ? fitting.first : nil))?.descriptor
         }
     }

@@ -101,7 +101,8 @@ static int ask(request *r) {
         ssize_t n = recv(fd, reply, sizeof reply, 0);
         struct nlmsghdr *h = (struct nlmsghdr *)reply;
         if (n < 0) result = -errno;
-        else if (NLMSG_OK(h, (unsigned)n) && h->nlmsg_type == NLMSG_ERROR) result = ((struct nlmsgerr *)NLMSG_DATA(h))->error;
+        else if (NLMSG_OK(h, (unsigned)n) && h->nlmsg_type == NLMSG_ERROR)
+            result = ((struct nlmsgerr *)NLMSG_DATA(h))->error;
     }
     close(fd);
     return result;

@@ -4,8 +4,9 @@ import Cryptography
 import ESP
 import Glibc
 
-/// What sealing and opening an ESP packet costs beside the bare OpenSSL calls for the same cipher, suite by suite, on one
-/// thread. Rounds alternate and the figures are medians of CPU time, so that other work on the machine matters little.
+/// What sealing and opening an ESP packet costs beside the bare OpenSSL calls for the same cipher, suite by suite, on
+/// one thread. Rounds alternate and the figures are medians of CPU time, so that other work on the machine counts
+/// little.
 ///
 ///     bench-esp [BYTES [ROUNDS]]      inner packet length, 1400; rounds, 15
 @main struct BenchESP {
@@ -79,7 +80,10 @@ private final class Bench {
         packets = .allocate(byteCount: total * Self.count, alignment: 64)
         var packet = [UInt8](repeating: 0x5A, count: length)
         packet.replaceSubrange(
-            0..<20, with: [0x45, 0, UInt8(length >> 8), UInt8(length & 255), 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2])
+            0..<20,
+            with: [
+                0x45, 0, UInt8(length >> 8), UInt8(length & 255), 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+            ])
         template = packet
     }
 
@@ -119,7 +123,8 @@ private final class Bench {
 
     private func fill() {
         for index in 0..<Self.count {
-            UnsafeMutableRawBufferPointer(rebasing: slot(index)[outbound.format.headerLength...]).copyBytes(from: template)
+            UnsafeMutableRawBufferPointer(rebasing: slot(index)[outbound.format.headerLength...]).copyBytes(
+                from: template)
         }
     }
 
@@ -171,7 +176,8 @@ private final class BareCipher {
         var digest = Array(integrity.rawValue.utf8CString)
         let isSet = digest.withUnsafeMutableBufferPointer { name in
             var parameters = [
-                OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0), OSSL_PARAM_construct_end(),
+                OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0),
+                OSSL_PARAM_construct_end(),
             ]
             return EVP_MAC_init(mac, integrityKey, integrityKey.count, &parameters) == 1
         }
