@@ -88,7 +88,7 @@ let package = Package(
         .executableTarget(
             name: "gatehouse",
             dependencies: [
-                "Base", "Cryptography", "IKE", "Tunnels", "Portal", argumentParser, yams, nioCore, nioPosix, nioHTTP1,
+                "Base", "Cryptography", "IKE", "Tunnels", "Portal", "Host", argumentParser, yams, nioCore, nioPosix, nioHTTP1,
             ],
             swiftSettings: strict),
 

@@ -1,5 +1,6 @@
 import Base
 import Host
+import IKE
 import Portal
 import Tunnels
 
@@ -28,8 +29,7 @@ extension Core {
 
     /// What every tunnel has carried, including SAs that are gone.
     func counters() async -> [TunnelCounters] {
-        await readCounters()
-        return supervisor.tunnels.map { meters.counters(connector: $0.connector, tunnel: $0.tunnel) }
+        await status().map { meters.counters(connector: $0.connector, tunnel: $0.tunnel) }
     }
 
     /// Why a tunnel is as it is, the most important first; nil for one that does not exist.

@@ -16,9 +16,8 @@ enum Folder {
             if mkdir(prefix, isLast ? mode : 0o755) == 0 || errno == EEXIST { continue }
             throw Unusable(description: "cannot make the folder \(path): \(String(cString: strerror(errno)))")
         }
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
-            throw Unusable(description: "\(path) is no folder")
-        }
+        let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else { throw Unusable(description: "\(path) is no folder that can be opened") }
+        close(folder)
     }
 }

@@ -1,4 +1,4 @@
-public import Base
+import Base
 import Cryptography
 import Host
 import IKE

@@ -138,7 +138,7 @@ struct GatewayControl: GatewayAPI {
     func reload(caller: Caller) async throws { try await reread(caller) }
 
     func explain(tunnel: String) async throws -> Explanation {
-        guard let reasons = await core.ask({ core in core.explain(tunnel: tunnel) }), let first = reasons.first else {
+        guard let reasons = await core.ask({ core in core.explain(tunnel: tunnel) }) ?? nil, let first = reasons.first else {
             throw APIError.notFound("There is no tunnel '\(tunnel)'. `gatehouse status` shows those that exist.")
         }
         return Explanation(subject: tunnel, summary: first, reasons: Array(reasons.dropFirst()))

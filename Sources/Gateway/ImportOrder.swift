@@ -1,4 +1,5 @@
 import Base
+import Host
 import Portal
 import Tunnels
 
