@@ -94,14 +94,18 @@ import UnixSignals
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await gateway.run() }
                 group.addTask {
+                    var isStopping = false
                     for await signal in signals {
-                        guard signal == .sighup else { break }
-                        let again = Result { try bootConfiguration() }
-                        await gateway.reload(again)
+                        if signal == .sighup {
+                            await gateway.reload(Result { try bootConfiguration() })
+                        } else if isStopping {
+                            // A second signal ends the process at once, for a person who cannot wait.
+                            _exit(1)
+                        } else {
+                            isStopping = true
+                            gateway.stop()
+                        }
                     }
-                    gateway.stop()
-                    // A second signal ends the process at once, for a person who cannot wait.
-                    for await signal in signals where signal != .sighup { _exit(1) }
                 }
                 try await group.next()
                 group.cancelAll()
