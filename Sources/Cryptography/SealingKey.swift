@@ -5,7 +5,7 @@
 public struct SealingKey: Sendable {
     /// Bytes of key.
     public static let keyLength = 32
-    /// Bytes of nonce; a random one for each seal is safe for some four thousand million of them (NIST SP 800-38D §8.3).
+    /// Bytes of nonce; a random one for each seal is safe for four thousand million seals (NIST SP 800-38D §8.3).
     public static let nonceLength = 12
 
     private static let version: UInt8 = 1

@@ -42,7 +42,7 @@ public struct SeededRandom: Sendable {
     /// A number from 0 to `bound - 1`, all equally likely; 0 when `bound` is 0.
     public mutating func uniform(below bound: UInt64) -> UInt64 {
         guard bound > 1 else { return 0 }
-        // Numbers past the last whole multiple of `bound` would make the small results likelier, so they are drawn anew.
+        // Numbers past the last whole multiple of `bound` would make small results likelier, so they are drawn anew.
         let excess = (UInt64.max % bound + 1) % bound
         while true {
             let value = nextUInt64()

@@ -9,9 +9,18 @@ public enum MachineKey {
     /// Reads the key at `path`, or makes one there with `random`.
     ///
     /// The file appears whole or not at all: it is written under another name, flushed, and linked into place.
-    /// - Throws: ``StoreError/unusable(path:reason:)`` when the file has the wrong size or others may read it.
+    /// - Throws: ``StoreError/unusable(path:reason:)`` when the file has the wrong size, others may read it or write to
+    ///   its folder, or it cannot be made.
     public static func load(path: String, random: (Int) -> [UInt8]) throws(StoreError) -> SealingKey {
-        if access(path, F_OK) != 0 { try create(path, random(length)) }
+        try checkFolder(of: path)
+        if access(path, F_OK) != 0 {
+            let fresh = random(length)
+            guard fresh.count == length else {
+                throw .unusable(
+                    path: path, reason: "a new machine key needs \(length) random bytes, got \(fresh.count)")
+            }
+            try create(path, fresh)
+        }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { throw failure(path) }
         defer { close(descriptor) }
@@ -25,10 +34,10 @@ public enum MachineKey {
         }
         var bytes = [UInt8](repeating: 0, count: length + 1)
         let count = read(descriptor, &bytes, bytes.count)
-        defer { bytes.withUnsafeMutableBytes { explicit_bzero($0.baseAddress, $0.count) } }
+        defer { bytes.withUnsafeMutableBytes { if let start = $0.baseAddress { explicit_bzero(start, $0.count) } } }
         guard count == length else {
-            throw .unusable(
-                path: path, reason: "a machine key has \(length) bytes, this file has \(count > length ? "more" : "\(count)")")
+            let found = count > length ? "more" : "\(count)"
+            throw .unusable(path: path, reason: "a machine key has \(length) bytes, this file has \(found)")
         }
         do {
             return try SealingKey(Secret(bytes[0..<length]))
@@ -53,11 +62,27 @@ public enum MachineKey {
         }
         // A link, unlike a rename, never replaces a key that someone else has just made.
         guard link(fresh, path) == 0 || errno == EEXIST else { throw failure(path) }
-        let parent = path.lastIndex(of: "/").map { path[...$0] } ?? "./"
-        let folder = open(String(parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let folder = open(folder(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         if folder >= 0 {
             fsync(folder)
             close(folder)
+        }
+    }
+
+    private static func folder(of path: String) -> String {
+        path.lastIndex(of: "/").map { String(path[...$0]) } ?? "./"
+    }
+
+    /// Whoever may write to the folder may put a key of their own there.
+    private static func checkFolder(of path: String) throws(StoreError) {
+        let folder = folder(of: path)
+        var status = stat()
+        guard stat(folder, &status) == 0 else { throw failure(path) }
+        guard status.st_mode & 0o022 == 0 else {
+            throw .unusable(
+                path: path,
+                reason: "others may write to its folder (mode \(String(status.st_mode & 0o777, radix: 8))); "
+                    + "run `chmod 700 \(folder)`")
         }
     }
 

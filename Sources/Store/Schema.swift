@@ -5,7 +5,7 @@ import GRDB
 enum Schema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
-        migrator.registerMigration("1 connectors and audit trail") { database in
+        migrator.registerMigration("1 connectors, settings and audit trail") { database in
             try database.execute(
                 sql: """
                     CREATE TABLE connector (
@@ -35,12 +35,22 @@ enum Schema {
                         actor TEXT NOT NULL,
                         action TEXT NOT NULL,
                         subject TEXT NOT NULL,
-                        detail TEXT
+                        detail TEXT,
+                        -- What was stored, JSON without secrets.
+                        definition TEXT
                     ) STRICT;
                     CREATE TRIGGER auditIsNeverChanged BEFORE UPDATE ON audit
                         BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
                     CREATE TRIGGER auditIsNeverShortened BEFORE DELETE ON audit
                         BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
+                    -- INSERT OR REPLACE would remove an entry without the trigger on DELETE seeing it.
+                    CREATE TRIGGER auditIsNeverReplaced BEFORE INSERT ON audit
+                        WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number)
+                        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
+                    CREATE TABLE setting (
+                        name TEXT PRIMARY KEY,
+                        value TEXT NOT NULL
+                    ) STRICT;
                     """)
         }
         return migrator
@@ -53,8 +63,6 @@ enum Schema {
         configuration.foreignKeysEnabled = true
         configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { database in
-            // FULL: a commit is on disk before it returns, also in WAL mode.
-            try database.execute(sql: "PRAGMA synchronous = FULL")
             // Removed rows held secrets, if only sealed ones.
             try database.execute(sql: "PRAGMA secure_delete = ON")
         }
@@ -71,6 +79,9 @@ enum Schema {
         }
         Glibc.close(descriptor)
         let pool = try DatabasePool(path: path, configuration: configuration)
+        // FULL: a commit is on disk before it returns. Set here, on the one connection that writes: the pool sets
+        // NORMAL when it turns WAL on, after the configuration has prepared the connection.
+        try pool.writeWithoutTransaction { database in try database.execute(sql: "PRAGMA synchronous = FULL") }
         let isNewer = try pool.read { database in try migrator.hasBeenSuperseded(database) }
         guard !isNewer else {
             try pool.close()

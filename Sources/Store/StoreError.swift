@@ -1,6 +1,6 @@
 /// Why the store refused or could not do something, in words for a person.
 public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The database file cannot be opened or is none of ours.
+    /// The database or the key file cannot be opened, or is none of ours.
     case unusable(path: String, reason: String)
     /// The database was written by a newer Gatehouse.
     case newer(path: String)
@@ -15,7 +15,7 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .unusable(let path, let reason):
-            "The database \(path) cannot be used: \(reason)."
+            "The file \(path) cannot be used: \(reason)."
         case .newer(let path):
             "The database \(path) was written by a newer Gatehouse. Install that version again; nothing was changed."
         case .exists(let id):
@@ -25,8 +25,9 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         case .tunnelNameTaken(let tunnel, let connector):
             "A tunnel named '\(tunnel)' exists already, in connector '\(connector)'. Choose another name."
         case .sealBroken(let connector):
-            "The secrets of connector '\(connector)' do not open: the machine key is not the one they were sealed with, "
-                + "or the database was changed by hand. Put the right machine.key back, or remove and import the connector anew."
+            "The secrets of connector '\(connector)' do not open: the machine key is not the one they were sealed "
+                + "with, or the database was changed by hand. Put the right machine.key back, or remove the "
+                + "connector and import it anew."
         case .definitionBroken(let connector, let reason):
             "The stored definition of connector '\(connector)' cannot be read: \(reason). Remove it and import it anew."
         case .failed(let reason):

@@ -115,7 +115,7 @@ struct IKECipherTests {
         }
     }
 
-    @Test("An empty plaintext and empty additional data are sealed like any other", arguments: EncryptionAlgorithm.allCases)
+    @Test("Empty plaintext and additional data are sealed like any other", arguments: EncryptionAlgorithm.allCases)
     func empty(_ encryption: EncryptionAlgorithm) throws {
         var random = SeededRandom(seed: [2])
         let key = random.secret(encryption.keyLength + encryption.saltLength)

@@ -23,7 +23,10 @@ struct SealingKeyTests {
     @Test("The form is version, nonce, ciphertext and tag of AES-256-GCM over version and context")
     func form() throws {
         let sealed = try key(1).seal(Secret(Array("a pre-shared key".utf8)), context: "vpn-1-1/psk", nonce: nonce)
-        #expect(sealed.hexadecimal == "01000102030405060708090a0bda86e55445d375119f1882a00002addac1f8644f1fc7dc577fbd4d72aee80188")
+        #expect(
+            sealed.hexadecimal
+                == "01000102030405060708090a0bda86e55445d375119f1882a00002addac1"
+                + "f8644f1fc7dc577fbd4d72aee80188")
     }
 
     @Test("Every changed bit, another context and another key are refused")

@@ -41,6 +41,8 @@ struct DurabilityTests {
             return nil
         }
         #expect(try store.settings().count == 3000)
+        let log = try Data(contentsOf: URL(fileURLWithPath: copies[0].database + "-wal"))
+        #expect(log.count > 8_000_000, "the copy holds pages of the open transaction")
         try store.close()
         let survivor = try copies[0].store()
         #expect(try survivor.connectors() == [sample("vpn-a")])
@@ -120,7 +122,6 @@ struct DurabilityTests {
         let seen = Mutex<[String]>([])
         try store.writing(Change(actor: "test")) { database in
             try database.execute(sql: "DELETE FROM connector")
-            // These end while the transaction is open, or the test would hang.
             let readers = DispatchGroup()
             for _ in 0..<4 {
                 readers.enter()
@@ -135,7 +136,7 @@ struct DurabilityTests {
                     readers.leave()
                 }
             }
-            readers.wait()
+            #expect(readers.wait(timeout: .now() + 60) == .success, "they end while the transaction is open")
             return nil
         }
         #expect(seen.withLock { $0 } == ["1", "1", "1", "1"])

@@ -159,7 +159,8 @@ import Tunnels
         let folder = try TemporaryFolder()
         let path = folder.path + "/machine.key"
         let key = try MachineKey.load(path: path) { Array(repeating: 5, count: $0) }
-        let sealed = try key.seal(Secret([1, 2, 3]), context: "c", nonce: Array(repeating: 0, count: SealingKey.nonceLength))
+        let nonce = [UInt8](repeating: 0, count: SealingKey.nonceLength)
+        let sealed = try key.seal(Secret([1, 2, 3]), context: "c", nonce: nonce)
         let again = try MachineKey.load(path: path) { _ in
             Issue.record("asked for randomness although the key exists")
             return []
@@ -190,8 +191,8 @@ import Tunnels
     }
 }
 
-/// A folder of this test's own, removed with the value.
-final class TemporaryFolder {
+/// A folder of this test's own, removed with the value and the stores in it.
+final class TemporaryFolder: Sendable {
     let path: String
     var database: String { path + "/gatehouse.sqlite" }
 
@@ -205,7 +206,10 @@ final class TemporaryFolder {
     func store(key: UInt8 = 1) throws -> Store {
         let sealingKey = try SealingKey(Secret(Array(repeating: key, count: MachineKey.length)))
         let seed = SharedRandom()
-        return try Store(path: database, key: sealingKey, random: { seed.bytes($0) }, wall: { WallTime(nanoseconds: 0) })
+        return try Store(
+            path: database, key: sealingKey, random: { seed.bytes($0) },
+            // The store keeps the folder alive through this closure.
+            wall: { withExtendedLifetime(self) { WallTime(nanoseconds: 0) } })
     }
 }
 

@@ -140,7 +140,8 @@ struct TamperingTests {
         try store.close()
         let later = try Store(
             path: folder.database, key: SealingKey(Secret([UInt8](repeating: 1, count: 32))),
-            random: { SharedRandom().bytes($0) }, wall: { WallTime(nanoseconds: 1_000_000_000) })
+            random: { SharedRandom().bytes($0) },
+            wall: { withExtendedLifetime(folder) { WallTime(nanoseconds: 1_000_000_000) } })
         try later.replace(sample("vpn-a", psk: "another"), by: Change(actor: "test"))
         let times = try later.reading { database in
             try Row.fetchOne(database, sql: "SELECT createdAt, updatedAt FROM connector")

@@ -34,7 +34,9 @@ final class Curve25519Key: @unchecked Sendable {
         }
         guard let other else { throw .fromOpenSSL("read a curve25519 value") }
         defer { EVP_PKEY_free(other) }
-        guard let context = EVP_PKEY_CTX_new_from_pkey(nil, key, nil) else { throw .fromOpenSSL("use a curve25519 key") }
+        guard let context = EVP_PKEY_CTX_new_from_pkey(nil, key, nil) else {
+            throw .fromOpenSSL("use a curve25519 key")
+        }
         defer { EVP_PKEY_CTX_free(context) }
         guard EVP_PKEY_derive_init(context) == 1, EVP_PKEY_derive_set_peer_ex(context, other, 0) == 1 else {
             throw .fromOpenSSL("use a curve25519 key")
