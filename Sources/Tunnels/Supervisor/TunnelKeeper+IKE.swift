@@ -24,7 +24,6 @@ extension TunnelKeeper {
     /// The data path has lost the child; usually an event has said why, or is about to.
     mutating func childRemoved(_ spiIn: UInt32, _ desk: inout Desk) {
         drop(spiIn, &desk)
-        if lostUpSince != nil { desk.timers.set(.tunnel(key, .loss), desk.now + .seconds(1)) }
     }
 
     private mutating func drop(_ spiIn: UInt32, _ desk: inout Desk) {
@@ -32,6 +31,8 @@ extension TunnelKeeper {
         children.removeAll { $0.sa.spiIn == spiIn }
         desk.childOwners[spiIn] = nil
         rememberLoss(wasUp, &desk)
+        // The end of the IKE SA, or a new one, is usually next: it decides what to do.
+        if wasUp, !isUp { desk.timers.set(.tunnel(key, .loss), desk.now + .seconds(1)) }
     }
 
     mutating func dropChildren(_ desk: inout Desk) {
@@ -44,6 +45,8 @@ extension TunnelKeeper {
     private mutating func rememberLoss(_ wasUp: Bool, _ desk: inout Desk) {
         guard wasUp, !isUp else { return }
         lostUpSince = upSince ?? desk.now
+        lossReason = nil
+        hasAskedForChild = false
         upSince = nil
         isSuspect = false
         desk.timers.remove(.tunnel(key, .probe))
@@ -83,7 +86,7 @@ extension TunnelKeeper {
             lastSeen = desk.now
             announceWeaknesses(&desk)
             // The child comes with the same exchange, or not at all.
-            if !isUp, initiation == .initiate, attempt != .closing { setAttempt(.underway, .seconds(15), &desk) }
+            if !isUp, initiation == .initiate, attempt != .closing { setAttempt(.underway, Self.childPatience, &desk) }
         case .ikeRekeyed(let summary, let previous):
             phase1.removeAll { $0.id == previous }
             add(summary, ikeSA)
@@ -105,9 +108,12 @@ extension TunnelKeeper {
         case .childClosed(let spiIn, let failure):
             guard children.contains(where: { $0.sa.spiIn == spiIn }) else { break }
             drop(spiIn, &desk)
-            if lostUpSince != nil { down(failure, &desk) }
+            if lostUpSince != nil {
+                lossReason = failure
+                lastError = failure.explanation
+            }
         case .failed(let failure):
-            failed(failure, &desk)
+            failed(ikeSA, failure, &desk)
         case .answered(let roundTrip, let retransmits):
             lastSeen = desk.now
             self.roundTrip = roundTrip
@@ -134,9 +140,14 @@ extension TunnelKeeper {
     }
 
     private mutating func closed(_ ikeSA: IKESAID?, _ failure: Failure, _ desk: inout Desk) {
-        let wasOnly = phase1.isEmpty || ikeSA == nil || (phase1.count == 1 && phase1[0].id == ikeSA)
-        if let ikeSA { phase1.removeAll { $0.id == ikeSA } } else { phase1 = [] }
-        guard wasOnly else { return }
+        if let ikeSA {
+            // One that was replaced, or whose attempt has failed already, is no news.
+            guard phase1.contains(where: { $0.id == ikeSA }) else { return }
+            phase1.removeAll { $0.id == ikeSA }
+        } else {
+            phase1 = []
+        }
+        guard phase1.isEmpty else { return }
         dropChildren(&desk)
         if attempt == .closing {
             attempt = .none
@@ -146,12 +157,15 @@ extension TunnelKeeper {
         }
     }
 
-    private mutating func failed(_ failure: Failure, _ desk: inout Desk) {
+    private mutating func failed(_ ikeSA: IKESAID?, _ failure: Failure, _ desk: inout Desk) {
         if isUp {
             // A rekey, or an attempt of the peer beside what stands.
             lastError = failure.explanation
             report(failure, &desk)
-        } else {
+        } else if failure.reason != .requested {
+            // An attempt that we called off ourselves is followed by what we called it off for. An IKE SA without a
+            // child is deleted by the engine, and counts no more.
+            phase1.removeAll { $0.id == ikeSA }
             down(failure, &desk)
         }
     }

@@ -61,6 +61,10 @@ struct TunnelKeeper: Sendable {
     var upSince: Tick?
     /// Set from the loss of the last child until its reason is known: when the tunnel had come up.
     var lostUpSince: Tick?
+    /// What the engine said of that child; the end of the IKE SA may follow and say more.
+    var lossReason: Failure?
+    /// The engine was asked to add a child to the IKE SA that stands; the next attempt makes a new IKE SA.
+    var hasAskedForChild = false
     var healthySince: Tick?
     /// When it stopped being healthy through no wish of ours, within the flap window.
     var flaps: [Tick] = []
@@ -312,12 +316,26 @@ struct TunnelKeeper: Sendable {
         guard isEnabled, initiation == .initiate, link == .open, !isUp, let connection else { return }
         if phase1.isEmpty {
             setAttempt(.underway, desk.configuration.connectTimeout * 2 + .seconds(10), &desk)
+            hasAskedForChild = false
             announceConnecting(&desk)
             desk.effects.append(.ike(.initiate(connection)))
+        } else if !hasAskedForChild {
+            // The IKE SA stands, so a child on it is the shortest way.
+            setAttempt(.underway, Self.childPatience, &desk)
+            hasAskedForChild = true
+            desk.effects.append(.ike(.initiate(connection)))
         } else {
-            setAttempt(.closing, .seconds(5), &desk)
-            desk.effects.append(.ike(.terminate(connection)))
+            deleteStandingSA(connection, &desk)
         }
+    }
+
+    /// How long a child may take to follow its IKE SA.
+    static let childPatience = Tick.Span.seconds(20)
+
+    /// The next attempt starts when the peer has acknowledged, or the engine has given up on that.
+    private mutating func deleteStandingSA(_ connection: ConnectionID, _ desk: inout Desk) {
+        setAttempt(.closing, .seconds(7), &desk)
+        desk.effects.append(.ike(.terminate(connection)))
     }
 
     /// Deletes the SAs and brings the tunnel up anew.
@@ -336,10 +354,10 @@ struct TunnelKeeper: Sendable {
         dropChildren(&desk)
         lostUpSince = nil
         announceOffline(.info, "it is restarted on request", &desk)
-        if initiation == .respond {
-            desk.effects.append(.ike(.terminate(connection)))
+        if initiation == .initiate, !phase1.isEmpty {
+            deleteStandingSA(connection, &desk)
         } else {
-            if phase1.isEmpty { desk.effects.append(.ike(.terminate(connection))) }
+            desk.effects.append(.ike(.terminate(connection)))
             startAttempt(&desk)
         }
     }
@@ -360,7 +378,7 @@ struct TunnelKeeper: Sendable {
             case .deletedByPeer, .silence, .lifetimeExpired: true
             default: false
             }
-        if isFirst, wasUp, isWorthTryingAtOnce, phase1.isEmpty {
+        if isFirst, wasUp, isWorthTryingAtOnce {
             startAttempt(&desk)
         } else {
             setAttempt(.paused, pause, &desk)
@@ -384,7 +402,7 @@ struct TunnelKeeper: Sendable {
         case .probe: sendProbe(&desk)
         case .loss:
             guard lostUpSince != nil else { return }
-            down(Failure(.deletedByPeer, "The child SA is gone."), &desk)
+            down(lossReason ?? Failure(.deletedByPeer, "The child SA is gone."), &desk)
         case .replacement: if let pending { replace(with: pending, &desk) }
         }
     }
@@ -398,6 +416,7 @@ struct TunnelKeeper: Sendable {
             startAttempt(&desk)
         case .underway where !phase1.isEmpty:
             note(Failure(.temporaryFailure, "The IKE SA stands, but no child SA came of it."), &desk)
+            hasAskedForChild = true
             startAttempt(&desk)
         case .underway, .closing:
             // The engine owes an outcome. A fresh connection is sure to give one.

@@ -1,0 +1,486 @@
+import Base
+import Cryptography
+import IKE
+import Testing
+@testable import Tunnels
+
+/// Stories in virtual time; the world checks its invariants after every turn.
+@Suite struct SupervisorStoryTests {
+    private let first = IPAddress("203.0.113.1")!
+    private let second = IPAddress("203.0.113.2")!
+
+    private func online() -> SupervisorWorld {
+        var world = SupervisorWorld()
+        world.want([awsLike()])
+        world.run(10)
+        return world
+    }
+
+    // MARK: - Coming up
+
+    @Test func bothTunnelsComeOnlineAndTheFirstCarriesTheTraffic() {
+        let world = online()
+        #expect(world.state("vpn-1") == .online && world.state("vpn-2") == .online)
+        #expect(world.active == ["vpn-1"])
+        #expect(
+            world.routes == [
+                TunnelRoute(destination: IPPrefix("10.0.0.0/24")!, interface: "gh0", metric: 100),
+                TunnelRoute(destination: IPPrefix("10.0.0.0/24")!, interface: "gh1", metric: 201),
+                .unreachable(IPPrefix("10.0.0.0/24")!, metric: 4_000_000),
+            ])
+        #expect(world.count("tunnel-connecting") == 2 && world.count("tunnel-online") == 2)
+        #expect(world.count("failover") == 0)
+        #expect(world.messages("tunnel-online")[0].contains("aes256gcm16-prfsha256-ecp256"))
+        #expect(world.links["gh0"]?.addresses == [IPPrefix("169.254.6.2/30")!])
+        #expect(world.status("vpn-1")?.probe?.lastAnswer != nil)
+        #expect(world.status("vpn-1")?.lastError == nil)
+    }
+
+    @Test func networkIsUnreachableBeforeAnyTunnelIsUp() {
+        var world = SupervisorWorld()
+        world.peers[first] = .init(isAlive: false)
+        world.peers[second] = .init(isAlive: false)
+        world.want([awsLike()])
+        #expect(world.routes == [.unreachable(IPPrefix("10.0.0.0/24")!, metric: 4_000_000)])
+        world.run(300)
+        #expect(world.routes.allSatisfy { $0.isUnreachable })
+        #expect(world.status("vpn-1")?.lastError?.contains("No answer") == true)
+    }
+
+    @Test func linkFitsTheNegotiatedSuiteBeforeTheChildIsInstalled() {
+        var world = SupervisorWorld()
+        world.childSuite = ESPSuite(encryption: .aes128, integrity: .sha512, group: nil, esn: false)
+        world.isNATPort = true
+        world.want([awsLike()])
+        #expect(world.links["gh0"]?.mtu == 1436)
+        world.run(5)
+        #expect(world.links["gh0"]?.mtu == 1406 && world.links["gh0"]?.mss == 1366)
+        #expect(world.state("vpn-1") == .online)
+    }
+
+    @Test func weAnswerAndDoNotCallWhenToldToRespond() {
+        var world = SupervisorWorld()
+        world.want([awsLike(initiation: .respond)])
+        world.run(3600)
+        #expect(world.initiations.isEmpty && world.state("vpn-1") == .offline)
+        #expect(world.supervisor.deadline == nil)
+        #expect(world.supervisor.explain(tunnel: "vpn-1").contains { $0.contains("waits for the peer") })
+    }
+
+    @Test func weakAlgorithmsAreNamedOnce() {
+        var world = SupervisorWorld()
+        world.childSuite = ESPSuite(encryption: .aes128, integrity: .sha1, group: nil, esn: false)
+        world.want([awsLike(tunnels: 1)])
+        world.run(5)
+        world.receive(.rekey("vpn", .child))
+        world.run(100)
+        world.peerDeletes("vpn-1")
+        world.run(100)
+        #expect(world.count("weak-algorithms") == 1 && world.count("tunnel-online") == 2)
+        #expect(world.status("vpn-1")?.weaknesses == ["sha1"])
+    }
+
+    // MARK: - Failing and coming back
+
+    @Test func silentPeerIsLeftBeforeDPDGivesUpAndComesBackAfterTheHoldTime() {
+        var world = online()
+        world.peers[first]?.isAlive = false
+        let death = world.now
+        world.run(20)
+        // Not dead yet, but suspect: the traffic has moved.
+        #expect(world.state("vpn-1") == .degraded && world.active == ["vpn-2"])
+        #expect(world.routes.first { $0.interface == "gh1" }?.metric == 100)
+        #expect(world.count("failover") == 1)
+        world.run(30)
+        #expect(world.state("vpn-1") != .online && world.state("vpn-1") != .degraded)
+        #expect(!world.routes.contains { $0.interface == "gh0" })
+        #expect(world.status("vpn-1")?.lastError?.contains("28 seconds") == true)
+        // It tries at once when it finds the peer dead.
+        #expect(world.initiations.contains { $0.tunnel == "vpn-1" && ($0.tick - death).seconds < 40 && $0.tick > death })
+        world.run(120)
+        world.peers[first]?.isAlive = true
+        let healed = world.now
+        while world.state("vpn-1") != .online { world.run(1) }
+        #expect((world.now - healed).seconds <= 106)
+        #expect(world.active == ["vpn-2"])
+        world.run(28)
+        #expect(world.active == ["vpn-2"])
+        world.run(4)
+        #expect(world.active == ["vpn-1"])
+        #expect(world.count("failback") == 1 && world.count("failover") == 1)
+        #expect(world.status("vpn-1")?.lastError == nil)
+    }
+
+    @Test func peersDeleteIsAnsweredByAnAttemptAtOnce() {
+        var world = online()
+        world.run(100)
+        let calls = world.initiations.count
+        world.peerDeletes("vpn-1")
+        world.run(until: world.now + .milliseconds(1))
+        #expect(world.initiations.count == calls + 1)
+        #expect(world.active == ["vpn-2"])
+        world.run(1)
+        #expect(world.state("vpn-1") == .online)
+        #expect(world.messages("tunnel-offline").contains { $0.contains("The peer deleted") })
+    }
+
+    @Test func tunnelThatKeepsFailingIsTriedLessAndLessOften() {
+        var world = SupervisorWorld()
+        world.want([awsLike(tunnels: 1)])
+        world.peers[first]?.refusal = Failure(.noProposalChosen, "The peer accepts none of our proposals.")
+        world.run(600)
+        let gaps = zip(world.initiations.dropFirst(), world.initiations).map { ($0.tick - $1.tick).seconds }
+        for (index, gap) in gaps.enumerated() {
+            let pause = min(60, Double(1 << min(index, 6)))
+            #expect(gap >= pause * 0.75 && gap <= pause * 1.25 + 0.1, "pause \(index) was \(gap)")
+        }
+        #expect(gaps.count > 10)
+        // Told once, and once more with a count, not at every attempt.
+        #expect(world.count("tunnel-connecting") == 1 && world.count("tunnel-failed") == 1)
+        world.run(120)
+        #expect(world.count("tunnel-failed") == 2)
+        #expect(world.messages("tunnel-failed")[1].contains("more times"))
+    }
+
+    @Test func refusedAuthenticationDoesNotHammerThePeer() {
+        var world = SupervisorWorld()
+        world.want([awsLike(tunnels: 1)])
+        world.peers[first]?.refusal = Failure(.authenticationFailed, "The peer refused our pre-shared key.")
+        world.run(60)
+        #expect((2...4).contains(world.initiations.count))
+        #expect((world.initiations[1].tick - world.initiations[0].tick).seconds >= 7.5)
+        #expect(world.status("vpn-1")?.lastError == "The peer refused our pre-shared key.")
+        world.peers[first]?.refusal = nil
+        world.run(76)
+        #expect(world.state("vpn-1") == .online && world.status("vpn-1")?.lastError == nil)
+    }
+
+    @Test func pauseStartsAnewOnlyAfterAStableTime() {
+        var world = SupervisorWorld()
+        world.want([awsLike(tunnels: 1)])
+        world.run(5)
+        // Deleted whenever it has been up for ten seconds: the pauses grow.
+        for _ in 0..<6 {
+            world.peerDeletes("vpn-1")
+            world.run(10)
+            while world.state("vpn-1") != .online { world.run(1) }
+            world.run(10)
+        }
+        let gap = (world.initiations[world.initiations.count - 1].tick - world.initiations[world.initiations.count - 2].tick).seconds
+        #expect(gap > 10 + 6)
+        world.run(120)
+        let calls = world.initiations.count
+        world.peerDeletes("vpn-1")
+        world.run(until: world.now + .milliseconds(1))
+        #expect(world.initiations.count == calls + 1)
+    }
+
+    @Test func clearLeavesADeadTunnelUntilItIsRestarted() {
+        var world = SupervisorWorld()
+        world.want([awsLike(tunnels: 1, action: .clear)])
+        world.run(5)
+        world.peers[first]?.isAlive = false
+        world.run(60)
+        world.peers[first]?.isAlive = true
+        world.run(3600)
+        #expect(world.state("vpn-1") == .offline && world.initiations.count == 1)
+        #expect(world.supervisor.explain(tunnel: "vpn-1").contains { $0.contains("clear") })
+        world.receive(.restart("vpn-1"))
+        world.run(5)
+        #expect(world.state("vpn-1") == .online)
+    }
+
+    @Test func lostChildUnderAStandingIKESABringsTheTunnelUpAnew() {
+        var world = online()
+        let id = world.connections.first { $0.value.terms.name == "vpn-1" }!.key
+        let child = world.connections[id]!.sa!.child!
+        world.connections[id]?.sa?.child = nil
+        world.installed[child] = nil
+        world.receive(.ike(Event(.childClosed(spiIn: child, Failure(.deletedByPeer, "The peer deleted the child SA.")), connection: id)))
+        #expect(world.state("vpn-1") == .connecting && world.active == ["vpn-2"])
+        world.run(5)
+        #expect(world.state("vpn-1") == .online && world.connections[id]?.sa?.child != nil)
+        #expect(world.initiations.count == 2)
+    }
+
+    @Test func standingIKESAThatTakesNoChildIsReplaced() {
+        var world = online()
+        world.addsChildren = false
+        let id = world.connections.first { $0.value.terms.name == "vpn-1" }!.key
+        let child = world.connections[id]!.sa!.child!
+        world.connections[id]?.sa?.child = nil
+        world.installed[child] = nil
+        world.receive(.childRemoved(spiIn: child))
+        world.run(30)
+        #expect(world.state("vpn-1") == .online && world.initiations.count == 3)
+    }
+
+    @Test func childThatVanishesWithoutAWordIsMissed() {
+        var world = online()
+        let id = world.connections.first { $0.value.terms.name == "vpn-1" }!.key
+        let child = world.connections[id]!.sa!.child!
+        world.connections[id]?.sa?.child = nil
+        world.installed[child] = nil
+        world.receive(.childRemoved(spiIn: child))
+        #expect(world.active == ["vpn-2"])
+        world.run(10)
+        #expect(world.state("vpn-1") == .online && world.count("tunnel-offline", "vpn-1") == 1)
+    }
+
+    @Test func engineThatOwesAnOutcomeIsAskedAgain() {
+        var world = SupervisorWorld()
+        world.want([awsLike(tunnels: 1)])
+        world.run(until: world.now + .milliseconds(10))
+        // The attempt is lost without a word.
+        for id in world.connections.keys { world.connections[id]?.attempt = -1 }
+        world.run(69)
+        #expect(world.state("vpn-1") == .connecting)
+        world.run(3)
+        #expect(world.state("vpn-1") == .online)
+    }
+
+    @Test func lostInterfaceIsOpenedAgain() {
+        var world = online()
+        world.links["gh0"] = nil
+        world.installed = world.installed.filter { $0.value != "gh0" }
+        world.receive(.linkFailed(interface: "gh0", reason: "someone deleted it"))
+        #expect(world.active == ["vpn-2"])
+        world.run(5)
+        #expect(world.state("vpn-1") == .online && world.links["gh0"] != nil)
+    }
+
+    @Test func interfaceThatCannotBeOpenedIsSaidAndTriedAgain() {
+        var world = SupervisorWorld()
+        world.brokenLinks = ["gh0"]
+        world.want([awsLike()])
+        world.run(120)
+        #expect(world.state("vpn-1") == .offline && world.status("vpn-1")?.lastError?.contains("no such device") == true)
+        #expect(world.state("vpn-2") == .online && world.active == ["vpn-2"])
+        world.brokenLinks = []
+        world.run(76)
+        #expect(world.state("vpn-1") == .online)
+    }
+
+    // MARK: - Probes and failover
+
+    @Test func unansweredProbesCountOnlyOnceThePeerHasAnswered() {
+        var world = SupervisorWorld()
+        world.peers[first] = .init(answersProbes: false)
+        world.want([awsLike()])
+        world.run(600)
+        #expect(world.state("vpn-1") == .online && world.active == ["vpn-1"])
+        #expect(world.status("vpn-1")!.probe!.lost > 50)
+        world.peers[first]?.answersProbes = true
+        world.run(10)
+        world.peers[first]?.answersProbes = false
+        world.run(25)
+        #expect(world.state("vpn-1") == .degraded && world.active == ["vpn-2"] && world.count("probe-lost") == 1)
+        world.peers[first]?.answersProbes = true
+        world.run(10)
+        #expect(world.state("vpn-1") == .online && world.count("probe-answers") == 1)
+        world.run(35)
+        #expect(world.active == ["vpn-1"])
+    }
+
+    @Test func degradedTunnelKeepsTheTrafficWhenNoneIsBetter() {
+        var world = online()
+        world.peers[first]?.answersProbes = false
+        world.peers[second]?.answersProbes = false
+        world.run(60)
+        #expect(world.state("vpn-1") == .degraded && world.state("vpn-2") == .degraded)
+        #expect(world.active.count == 1 && world.routes.count { $0.metric == 100 } == 1)
+        let moves = world.count("failover")
+        world.run(600)
+        #expect(world.count("failover") == moves)
+    }
+
+    @Test func tunnelThatFailsPeriodicallyDoesNotDragTheTrafficAlong() {
+        var world = online()
+        for _ in 0..<60 {
+            world.peerDeletes("vpn-1")
+            world.run(50)
+        }
+        // 50 minutes of failures: the hold time grows past the period after two of them.
+        #expect(world.count("failover") <= 3 && world.count("failback") <= 2)
+        #expect(world.active == ["vpn-2"])
+        world.run(700)
+        #expect(world.active == ["vpn-1"])
+    }
+
+    @Test func withdrawnTunnelLeavesNoRoute() {
+        var world = online()
+        world.peers[first]?.isAlive = false
+        world.peers[second]?.isAlive = false
+        world.run(60)
+        #expect(world.routes == [.unreachable(IPPrefix("10.0.0.0/24")!, metric: 4_000_000)])
+        #expect(world.count("no-tunnel") == 1)
+    }
+
+    @Test func bothFamiliesAreRouted() {
+        var world = SupervisorWorld()
+        var connector = awsLike()
+        connector.remoteNetworks.append(IPPrefix("fd00:1::/64")!)
+        world.want([connector])
+        world.run(5)
+        #expect(world.routes.count { $0.destination.family == .ipv6 && !$0.isUnreachable } == 2)
+        #expect(world.routes.count { $0.destination.family == .ipv6 && $0.isUnreachable } == 1)
+    }
+
+    @Test func connectorsWithTheSameNetworkNeverShareAMetric() {
+        var world = SupervisorWorld()
+        world.want([awsLike("a", remote: "10.9.0.0/16"), awsLike("b", number: 1, remote: "10.9.0.0/16")])
+        world.run(5)
+        #expect(world.routes.map(\.metric) == [100, 201, 4_000_000, 1100, 1201])
+        #expect(world.count("networks-overlap") == 1)
+        world.want([awsLike("b", number: 1, remote: "10.9.0.0/16")])
+        #expect(world.routes.map(\.metric) == [100, 201, 4_000_000])
+        #expect(world.count("tunnel-offline") == 2)
+    }
+
+    // MARK: - Changes
+
+    @Test func changeOfOneConnectorTouchesNoOther() {
+        var world = SupervisorWorld()
+        world.want([awsLike("a"), awsLike("b", number: 1)])
+        world.run(10)
+        world.touchedConnections = []
+        let before = world.status("b-1")
+        var changed = awsLike("a")
+        for index in changed.tunnels.indices { changed.tunnels[index].phase1.psk = Secret(Array("another".utf8)) }
+        world.want([changed, awsLike("b", number: 1)])
+        let names = Set(world.touchedConnections.compactMap { world.connections[$0]?.terms.name })
+        #expect(names.isSubset(of: ["a-1", "a-2"]))
+        world.run(30)
+        #expect(world.status("b-1")?.ike == before?.ike && world.status("b-1")?.since == before?.since)
+        #expect(world.state("a-1") == .online && world.state("a-2") == .online)
+        #expect(world.connections.values.filter { $0.terms.name.hasPrefix("a") }.allSatisfy { $0.terms.psk == Secret(Array("another".utf8)) })
+    }
+
+    @Test func changedTunnelsAreReplacedOneAtATime() {
+        var world = online()
+        var changed = awsLike()
+        for index in changed.tunnels.indices { changed.tunnels[index].phase1.psk = Secret(Array("another".utf8)) }
+        world.routeChanges = 0
+        world.want([changed])
+        #expect(world.state("vpn-1") == .online && world.state("vpn-2") != .online)
+        for _ in 0..<200 {
+            world.run(until: world.now + .milliseconds(10))
+            #expect(!world.active.isEmpty, "no tunnel carries the traffic")
+        }
+        #expect(world.state("vpn-1") == .online && world.state("vpn-2") == .online)
+        #expect(world.connections.count == 2)
+        #expect(world.connections.values.allSatisfy { $0.terms.psk == Secret(Array("another".utf8)) })
+    }
+
+    @Test func newLifetimesAndNetworksKeepTheSAs() {
+        var world = online()
+        let before = world.status("vpn-1")?.ike
+        var changed = awsLike()
+        changed.remoteNetworks = [IPPrefix("10.77.0.0/16")!]
+        changed.tunnels[0].phase1.lifetimeSeconds = 3600
+        world.want([changed])
+        #expect(world.status("vpn-1")?.ike == before && world.state("vpn-1") == .online)
+        #expect(world.routes.map(\.destination).allSatisfy { $0 == IPPrefix("10.77.0.0/16")! })
+        #expect(world.connections.values.contains { $0.terms.ikeLifetime == .seconds(3600) })
+    }
+
+    @Test func disabledConnectorGoesInOrderAndComesBack() {
+        var world = online()
+        world.want([awsLike(isEnabled: false)])
+        #expect(world.state("vpn-1") == .disabled && world.routes.isEmpty && world.links.isEmpty)
+        #expect(world.connections.isEmpty && world.supervisor.deadline == nil)
+        #expect(world.count("no-tunnel") == 0)
+        world.run(3600)
+        #expect(world.state("vpn-1") == .disabled)
+        world.want([awsLike()])
+        world.run(5)
+        #expect(world.state("vpn-1") == .online && world.active == ["vpn-1"])
+    }
+
+    @Test func interfaceNumbersAreReusedLowestFirst() {
+        var world = SupervisorWorld()
+        world.want([awsLike("a"), awsLike("b", number: 1), awsLike("c", number: 2)])
+        world.want([awsLike("b", number: 1)])
+        world.want([awsLike("b", number: 1), awsLike("d", tunnels: 3, number: 3)])
+        #expect(world.status("b-1")?.interface == "gh2")
+        #expect(["d-1", "d-2", "d-3"].map { world.status($0)?.interface } == ["gh0", "gh1", "gh4"])
+    }
+
+    @Test func restartDeletesAndComesBack() {
+        var world = online()
+        let before = world.status("vpn-1")?.ike
+        world.receive(.restart("vpn"))
+        #expect(world.state("vpn-1") == .connecting && world.routes.allSatisfy { $0.isUnreachable })
+        world.run(10)
+        #expect(world.state("vpn-1") == .online && world.status("vpn-1")?.ike != before)
+        #expect(world.active == ["vpn-1"])
+    }
+
+    @Test func rekeyReachesTheTunnelsThatAreMeant() {
+        var world = online()
+        let before = (world.status("vpn-1"), world.status("vpn-2"))
+        world.receive(.rekey("vpn-1", .both))
+        world.run(5)
+        #expect(world.status("vpn-1")?.ike?.initiatorSPI != before.0?.ike?.initiatorSPI)
+        #expect(world.status("vpn-1")?.children.map(\.spiIn) != before.0?.children.map(\.spiIn))
+        #expect(world.status("vpn-1")?.children.count == 1 && world.state("vpn-1") == .online)
+        #expect(world.status("vpn-2")?.children == before.1?.children)
+        #expect(world.count("ike-rekeyed") == 1 && world.count("child-rekeyed") == 1)
+        #expect(world.supervisor.tunnels(of: "vpn") == ["vpn-1", "vpn-2"])
+        #expect(world.supervisor.tunnels(of: "nobody").isEmpty)
+    }
+
+    @Test func failedRekeyIsSaidAndForgottenWhenTheNextSucceeds() {
+        var world = online()
+        let id = world.connections.first { $0.value.terms.name == "vpn-1" }!.key
+        world.receive(.ike(Event(.failed(Failure(.invalidKeyExchange, "The peer wants another PFS group.")), connection: id)))
+        #expect(world.state("vpn-1") == .online && world.status("vpn-1")?.lastError?.contains("PFS") == true)
+        world.receive(.rekey("vpn-1", .child))
+        world.run(5)
+        #expect(world.status("vpn-1")?.lastError == nil)
+    }
+
+    @Test func shutDownDeletesEverythingAndEndsInTime() {
+        var world = online()
+        world.receive(.shutDown)
+        #expect(!world.isFinished && world.routes.allSatisfy { $0.isUnreachable })
+        world.run(1)
+        #expect(world.isFinished && world.links.isEmpty && world.routes.isEmpty && world.installed.isEmpty)
+        #expect(world.supervisor.deadline == nil)
+
+        var deaf = online()
+        deaf.peers[first]?.isAlive = false
+        deaf.receive(.shutDown)
+        deaf.run(2)
+        #expect(!deaf.isFinished)
+        deaf.run(2)
+        #expect(deaf.isFinished && deaf.links.isEmpty)
+
+        var idle = SupervisorWorld()
+        idle.receive(.shutDown)
+        #expect(idle.isFinished)
+    }
+
+    @Test func childOfATunnelThatIsGoneIsRefused() {
+        var world = online()
+        let child = world.childSuites.values.first!
+        world.want([])
+        for effect in world.supervisor.receive(.installChild(child, outbound: true), now: world.now) {
+            guard case .ike(.childFailed(let spi, _)) = effect else { continue }
+            #expect(spi == child.spiIn)
+            return
+        }
+        Issue.record("nobody answered the engine")
+    }
+
+    @Test func explanationSaysWhatComesNext() {
+        var world = SupervisorWorld()
+        world.peers[first] = .init(isAlive: false)
+        world.want([awsLike()])
+        world.run(31)
+        let lines = world.supervisor.explain(tunnel: "vpn-1", now: world.now)
+        #expect(lines.contains { $0.contains("No answer") } && lines.contains { $0.hasPrefix("In ") })
+        #expect(world.supervisor.explain(tunnel: "vpn-2").contains { $0.contains("carries the traffic") })
+        #expect(world.supervisor.explain(tunnel: "nobody").isEmpty)
+    }
+}
