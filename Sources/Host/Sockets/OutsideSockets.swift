@@ -1,7 +1,5 @@
 public import Base
 import CLinux
-// For the socket constants, which the module that includes <sys/socket.h> first lays claim to.
-import CMnl
 import Glibc
 public import IKE
 import Synchronization
@@ -61,13 +59,11 @@ public final class OutsideSockets: Sendable {
         for address in configuration.addresses {
             let roles: [Role] = configuration.rawESP ? [.ike, .nat, .esp] : [.ike, .nat]
             for role in roles {
-                let ipProtocol = role == .esp ? IPPROTO_ESP : IPPROTO_UDP
                 let port = ports[role] ?? 0
                 let result = address.bytes.withUnsafeBufferPointer {
                     clinux_socket(
-                        address.isIPv4 ? 0 : 1, Int32(ipProtocol), $0.baseAddress, port,
-                        Int32(clamping: configuration.bufferBytes), role == .nat && configuration.joinsDatagrams ? 1 : 0
-                    )
+                        address.isIPv4 ? 0 : 1, role == .esp ? 1 : 0, $0.baseAddress, port,
+                        Int32(clamping: configuration.bufferBytes), role == .nat && configuration.joinsDatagrams ? 1 : 0)
                 }
                 if result == -EAFNOSUPPORT, address == .any(.ipv6) { break }
                 let descriptor = Descriptor(
@@ -79,8 +75,7 @@ public final class OutsideSockets: Sendable {
                 sockets.append(Socket(descriptor: descriptor, role: role, address: address, port: bound))
             }
             if probes[address.family] == nil {
-                let probe = socket(
-                    address.isIPv4 ? AF_INET : AF_INET6, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+                let probe = clinux_probe_socket(address.isIPv4 ? 0 : 1)
                 if probe >= 0 { probes[address.family] = Descriptor(probe) }
             }
         }

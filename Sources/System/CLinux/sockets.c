@@ -37,10 +37,15 @@ static int set(int fd, int level, int option, int value) {
     return setsockopt(fd, level, option, &value, sizeof value) ? -errno : 0;
 }
 
-int clinux_socket(int is_ipv6, int protocol, const uint8_t *bytes, uint16_t port, int buffer_bytes, int gro) {
-    int is_udp = protocol == IPPROTO_UDP;
+int clinux_probe_socket(int is_ipv6) {
+    int fd = socket(is_ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int clinux_socket(int is_ipv6, int is_esp, const uint8_t *bytes, uint16_t port, int buffer_bytes, int gro) {
+    int is_udp = !is_esp;
     int fd = socket(is_ipv6 ? AF_INET6 : AF_INET, (is_udp ? SOCK_DGRAM : SOCK_RAW) | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                    protocol);
+                    is_udp ? IPPROTO_UDP : IPPROTO_ESP);
     if (fd < 0) return -errno;
     int error = 0;
     if (is_ipv6) {

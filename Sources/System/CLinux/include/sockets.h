@@ -33,9 +33,9 @@ typedef struct {
 
 enum { CLINUX_BATCH = 64 };
 
-// Opens a non-blocking UDP socket (protocol 17) or raw socket (any other protocol) and binds it. IPv6 sockets are
-// IPv6 only. Outer packets are sent with DF clear and TTL 64. With `gro`, received datagrams may come joined.
-int clinux_socket(int is_ipv6, int protocol, const uint8_t *address, uint16_t port, int buffer_bytes, int gro);
+// Opens a non-blocking UDP socket, or a raw socket for ESP, and binds it. IPv6 sockets are IPv6 only. Packets are sent
+// with DF clear and TTL 64. With `gro`, received UDP datagrams may come joined.
+int clinux_socket(int is_ipv6, int is_esp, const uint8_t *address, uint16_t port, int buffer_bytes, int gro);
 // The port that a socket is bound to.
 int clinux_port(int fd);
 // Reads up to `count` (at most CLINUX_BATCH) datagrams; the nth lands at buffers + n * stride. 0: nothing to read.
@@ -43,6 +43,8 @@ int clinux_port(int fd);
 int clinux_receive(int fd, void *buffers, size_t stride, clinux_received *received, int count);
 // Sends up to `count` (at most CLINUX_BATCH) and returns how many went; the failure is that of the first that did not.
 int clinux_send(int fd, const clinux_outgoing *outgoing, int count);
+// An unbound UDP socket for clinux_source_address.
+int clinux_probe_socket(int is_ipv6);
 // The address that packets to `remote` would leave from: connects the UDP socket `fd` and dissolves it again.
 int clinux_source_address(int fd, int is_ipv6, const uint8_t *remote, uint8_t *local);
 // The nanoseconds of CLOCK_BOOTTIME.
