@@ -169,6 +169,33 @@ struct DHTests {
         #expect(throws: DecodingError.self) { try JSONDecoder().decode(DHKeyPair.self, from: Data(hidden.utf8)) }
     }
 
+    @Test("Threads share groups, curves and ciphers", arguments: [DHGroup.modp1024, .modp1024s160, .ecp256, .curve25519])
+    func threads(_ group: DHGroup) async throws {
+        var random = SeededRandom(seed: [10])
+        let ours = try DHKeyPair(group: group, random: &random)
+        let theirs = try DHKeyPair(group: group, random: &random)
+        let expected = try ours.sharedSecret(peer: theirs.publicValue)
+        let iv = random.bytes(8)
+        let key = random.secret(20)
+        let sealed = try IKECipher.seal(.aes128gcm16, key: key, iv: iv, aad: iv, plaintext: iv)
+        try await withThrowingTaskGroup(of: Bool.self) { tasks in
+            for number in 0..<8 {
+                tasks.addTask {
+                    var isEqual = true
+                    for _ in 0..<20 {
+                        let pair = number % 2 == 0 ? ours : theirs
+                        let peer = number % 2 == 0 ? theirs : ours
+                        isEqual = try isEqual && pair.sharedSecret(peer: peer.publicValue) == expected
+                        let again = try IKECipher.seal(.aes128gcm16, key: key, iv: iv, aad: iv, plaintext: iv)
+                        isEqual = isEqual && again == sealed
+                    }
+                    return isEqual
+                }
+            }
+            for try await isEqual in tasks { #expect(isEqual) }
+        }
+    }
+
     /// The prime by OpenSSL's tables or RFC 5114, which the vectors have confirmed.
     private func prime(of group: DHGroup) throws -> [UInt8] {
         let number = switch group {
