@@ -29,7 +29,7 @@ import Glibc
             } else {
                 try command.run()
             }
-        } catch let failure as Failure {
+        } catch let failure as CommandFailure {
             Terminal.complain("gatehouse: " + failure.message)
             Glibc.exit(failure.isUsage ? 2 : 1)
         } catch {
@@ -49,14 +49,17 @@ import Glibc
 let gatehouseVersion = "0.1.0"
 
 /// Why a command did not do what it should: one sentence, and what to do.
-struct Failure: Error, Hashable {
+struct CommandFailure: Error, Hashable {
     var message: String
     /// True when the words of the command are wrong, which has an exit code of its own.
     var isUsage = false
+    /// True when nothing answers at the daemon's socket.
+    var isDaemonAbsent = false
 
-    init(_ message: String, isUsage: Bool = false) {
+    init(_ message: String, isUsage: Bool = false, isDaemonAbsent: Bool = false) {
         self.message = message
         self.isUsage = isUsage
+        self.isDaemonAbsent = isDaemonAbsent
     }
 }
 

@@ -62,18 +62,18 @@ enum InputFile {
 
     static func read(_ path: String) throws -> [UInt8] {
         let descriptor = path == "-" ? 0 : open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Failure("cannot read \(path): \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else { throw CommandFailure("cannot read \(path): \(String(cString: strerror(errno)))") }
         defer { if descriptor > 0 { close(descriptor) } }
         var bytes: [UInt8] = []
         var block = [UInt8](repeating: 0, count: 65_536)
         while true {
             let count = Glibc.read(descriptor, &block, block.count)
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw Failure("cannot read \(path): \(String(cString: strerror(errno)))") }
+            guard count >= 0 else { throw CommandFailure("cannot read \(path): \(String(cString: strerror(errno)))") }
             guard count > 0 else { return bytes }
             bytes += block[0..<count]
             guard bytes.count <= limit else {
-                throw Failure("\(path) is over \(limit >> 20) MiB: that is no file that Gatehouse reads")
+                throw CommandFailure("\(path) is over \(limit >> 20) MiB: that is no file that Gatehouse reads")
             }
         }
     }

@@ -80,6 +80,8 @@ final class LocalServer: Sendable {
 final class Connections: Sendable {
     private struct Entry {
         var channel: any Channel
+        /// Came while the limit was reached: it is told so.
+        var isExtra: Bool
         var isBusy = false
         /// Ends the event stream that the connection carries.
         var endStream: (@Sendable () -> Void)?
@@ -103,7 +105,7 @@ final class Connections: Sendable {
         let id = ObjectIdentifier(channel)
         let isTaken = state.withLock { state in
             guard !state.isStopping, state.entries.count < 2 * limit else { return false }
-            state.entries[id] = Entry(channel: channel)
+            state.entries[id] = Entry(channel: channel, isExtra: state.entries.count >= limit)
             return true
         }
         guard isTaken else { return channel.close(promise: nil) }
@@ -117,8 +119,9 @@ final class Connections: Sendable {
 
     func begin(_ channel: any Channel) -> Admission {
         state.withLock { state in
-            state.entries[ObjectIdentifier(channel)]?.isBusy = true
-            return state.isStopping ? .stop : state.entries.count > limit ? .refuse : .serve
+            let id = ObjectIdentifier(channel)
+            state.entries[id]?.isBusy = true
+            return state.isStopping ? .stop : state.entries[id]?.isExtra == true ? .refuse : .serve
         }
     }
 

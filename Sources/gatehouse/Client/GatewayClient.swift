@@ -19,7 +19,7 @@ struct GatewayClient: Sendable {
     /// A successful answer's body.
     ///
     /// - Parameter accepted: statuses beside 2xx whose body is an answer too.
-    /// - Throws: ``Failure`` in the daemon's own words, or with the reason why it cannot be reached.
+    /// - Throws: ``CommandFailure`` in the daemon's own words, or with the reason why it cannot be reached.
     func ask(
         _ socket: Socket, _ path: [String], method: Method = .get, query: [(String, String)] = [],
         body: [UInt8]? = nil, accepting accepted: [UInt] = []
@@ -39,7 +39,7 @@ struct GatewayClient: Sendable {
                 case .end: break loop
                 }
             }
-            guard let status else { throw Failure("gatehoused did not answer \(method.rawValue) \(target): see its log") }
+            guard let status else { throw CommandFailure("gatehoused did not answer \(method.rawValue) \(target): see its log") }
             guard (200..<300).contains(status.code) || accepted.contains(status.code) else {
                 throw Self.refusal(status, bytes)
             }
@@ -56,7 +56,7 @@ struct GatewayClient: Sendable {
         do {
             return try JSONDecoder().decode(Value.self, from: Data(bytes))
         } catch {
-            throw Failure(
+            throw CommandFailure(
                 "gatehoused answered /\(path.joined(separator: "/")) in a form that this command cannot read: "
                     + "are both of the same version?")
         }
@@ -107,23 +107,23 @@ struct GatewayClient: Sendable {
         }
     }
 
-    private func unreachable(_ socket: Socket, _ error: any Error) -> Failure {
+    private func unreachable(_ socket: Socket, _ error: any Error) -> CommandFailure {
         let path = path(socket)
         switch (error as? IOError)?.errnoCode {
         case ENOENT, ECONNREFUSED, ENOTDIR:
-            return Failure(
+            return CommandFailure(
                 "gatehoused is not running: nothing answers at \(path). Start it with 'systemctl start gatehoused', or "
-                    + "name the place of its sockets with --socket-directory.")
+                    + "name the place of its sockets with --socket-directory.", isDaemonAbsent: true)
         case EACCES, EPERM:
             guard socket == .status else {
-                return Failure("you may not use \(path): changes are for root alone. Use sudo.")
+                return CommandFailure("you may not use \(path): changes are for root alone. Use sudo.")
             }
-            return Failure(
+            return CommandFailure(
                 "you may not read \(path): join the group that owns it"
                     + (Self.group(of: path).map { " ('usermod -aG \($0) USER', then log in again)" } ?? "")
                     + ", or use sudo.")
         default:
-            return Failure("cannot reach gatehoused at \(path): \(error)")
+            return CommandFailure("cannot reach gatehoused at \(path): \(error)")
         }
     }
 
@@ -146,11 +146,11 @@ struct GatewayClient: Sendable {
         try await outbound.write(.end(nil))
     }
 
-    private static func refusal(_ status: HTTPResponseStatus, _ bytes: [UInt8]) -> Failure {
+    private static func refusal(_ status: HTTPResponseStatus, _ bytes: [UInt8]) -> CommandFailure {
         struct Body: Decodable { var error: Detail }
         struct Detail: Decodable { var message: String }
-        if let body = try? JSONDecoder().decode(Body.self, from: Data(bytes)) { return Failure(body.error.message) }
-        return Failure("gatehoused answered \(status.code) \(status.reasonPhrase)")
+        if let body = try? JSONDecoder().decode(Body.self, from: Data(bytes)) { return CommandFailure(body.error.message) }
+        return CommandFailure("gatehoused answered \(status.code) \(status.reasonPhrase)")
     }
 
     /// A path and a query, percent-encoded but for what RFC 3986 calls unreserved.

@@ -91,10 +91,10 @@ struct ConnectorCommand: AsyncParsableCommand {
         func run() async throws {
             if !yes {
                 guard Terminal.canAsk else {
-                    throw Failure("removing \(id) cannot be undone: add --yes to do it without being asked", isUsage: true)
+                    throw CommandFailure("removing \(id) cannot be undone: add --yes to do it without being asked", isUsage: true)
                 }
                 let answer = Terminal.ask("Remove connector \(id) and its keys? This cannot be undone. [y/N] ")
-                guard ["y", "yes"].contains(answer?.lowercased() ?? "") else { throw Failure("nothing was removed") }
+                guard ["y", "yes"].contains(answer?.lowercased() ?? "") else { throw CommandFailure("nothing was removed") }
             }
             let body = try await shared.client.ask(.control, ["v1", "connectors", id], method: .delete)
             Terminal.say(shared.json ? String(decoding: body, as: UTF8.self) : "Removed connector \(id).")

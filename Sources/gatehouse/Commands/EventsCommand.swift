@@ -39,7 +39,7 @@ struct EventsCommand: AsyncParsableCommand {
                     try show(event)
                     return true
                 }
-            } catch let failure as Failure {
+            } catch let failure as CommandFailure {
                 if isConnected { Terminal.complain("gatehouse: \(failure.message) Waiting for it.") }
                 isConnected = false
             }
@@ -71,35 +71,6 @@ struct AuditCommand: AsyncParsableCommand {
             [AuditRecord].self, .control, ["v1", "audit"], query: [("limit", String(limit))])
         if shared.json { return Terminal.say(try JSON(encoding: records).text(isPretty: true)) }
         Terminal.say(listing(records, width: Terminal.size?.columns, style: Terminal.style))
-    }
-}
-
-/// `gatehouse doctor`.
-struct DoctorCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "doctor", abstract: "Says what this host lacks and how to mend it.",
-        discussion: "Exits with 1 when a check failed.")
-
-    @OptionGroup var shared: SharedOptions
-
-    func run() async throws {
-        let findings: [DoctorFinding]
-        do {
-            findings = try await shared.client.value([DoctorFinding].self, .control, ["v1", "doctor"])
-        } catch let failure as Failure {
-            // A daemon that does not run is what a person asks the doctor about.
-            findings = [
-                DoctorFinding(
-                    id: "daemon", title: "gatehoused", state: .failed, detail: failure.message,
-                    remedy: "Once it runs, ask again: the daemon examines the host with its own rights.")
-            ]
-        }
-        if shared.json {
-            Terminal.say(try JSON(encoding: findings).text(isPretty: true))
-        } else {
-            Terminal.say(report(findings, width: Terminal.size?.columns, style: Terminal.style))
-        }
-        if findings.contains(where: { $0.state == .failed }) { throw ExitCode.failure }
     }
 }
 

@@ -76,7 +76,7 @@ struct ImportAWSCommand: AsyncParsableCommand {
         }
         if plan.remoteNetworks.isEmpty {
             guard Terminal.canAsk, file != "-" else {
-                throw Failure(
+                throw CommandFailure(
                     "no AWS file names the networks of the VPC: give them with --remote-network, such as "
                         + "--remote-network 10.0.0.0/16", isUsage: true)
             }
@@ -100,7 +100,7 @@ struct ImportAWSCommand: AsyncParsableCommand {
         do {
             return try AWSImport.read(bytes, options: options)
         } catch {
-            throw Failure("\(file == "-" ? "standard input" : file): \(error.description)")
+            throw CommandFailure("\(file == "-" ? "standard input" : file): \(error.description)")
         }
     }
 
@@ -118,7 +118,7 @@ struct ImportAWSCommand: AsyncParsableCommand {
         while true {
             let question = "Networks behind AWS, such as the VPC's 10.0.0.0/16 (several with commas): "
             guard let answer = Terminal.ask(question) else {
-                throw Failure("nothing was imported: the networks behind AWS are not known (--remote-network)")
+                throw CommandFailure("nothing was imported: the networks behind AWS are not known (--remote-network)")
             }
             let words = answer.split { $0 == "," || $0 == " " || $0 == "\t" }.map(String.init)
             guard !words.isEmpty else { continue }

@@ -49,7 +49,7 @@ struct StatusCommand: AsyncParsableCommand {
         if let subject {
             status.tunnels.removeAll { $0.tunnel != subject && $0.connector != subject }
             guard !status.tunnels.isEmpty else {
-                throw Failure("there is no tunnel or connector '\(subject)'; 'gatehouse status' shows those that exist")
+                throw CommandFailure("there is no tunnel or connector '\(subject)'; 'gatehouse status' shows those that exist")
             }
         }
         return status
@@ -64,7 +64,7 @@ struct Watch: Sendable {
 
     func run() async throws {
         // The first answer decides whether there is anything to watch: later, a daemon that restarts is waited for.
-        var last: Result<GatewayStatus, Failure> = .success(try await StatusCommand.status(client, subject))
+        var last: Result<GatewayStatus, CommandFailure> = .success(try await StatusCommand.status(client, subject))
         let (signals, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         let client = client
         let follower = Task {
@@ -104,10 +104,10 @@ struct Watch: Sendable {
         for await _ in signals {
             do {
                 last = .success(try await StatusCommand.status(client, subject))
-            } catch let failure as Failure {
+            } catch let failure as CommandFailure {
                 last = .failure(failure)
             } catch {
-                last = .failure(Failure("gatehoused does not answer."))
+                last = .failure(CommandFailure("gatehoused does not answer."))
             }
             try show()
         }

@@ -63,22 +63,22 @@ enum ConnectorFile {
 
     /// Reads the file.
     ///
-    /// - Throws: ``Failure`` naming the file, the line and the key that is wrong, never a secret.
+    /// - Throws: ``CommandFailure`` naming the file, the line and the key that is wrong, never a secret.
     static func read(_ bytes: [UInt8], file: String) throws -> Connector {
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw Failure("\(file) is not UTF-8 text") }
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw CommandFailure("\(file) is not UTF-8 text") }
         let root: Node?
         do {
             root = try Yams.compose(yaml: text)
         } catch let error as YamlError {
-            throw Failure("\(file): \(words(for: error))")
+            throw CommandFailure("\(file): \(words(for: error))")
         } catch {
-            throw Failure("\(file) is not YAML")
+            throw CommandFailure("\(file) is not YAML")
         }
-        guard let root else { throw Failure("\(file) is empty") }
+        guard let root else { throw CommandFailure("\(file) is empty") }
         do {
             return try connector(FileEntry(root, "the connector"))
         } catch let fault as FileEntry.Fault {
-            throw Failure("\(file): \(fault.line.map { "line \($0): " } ?? "")\(fault.text)")
+            throw CommandFailure("\(file): \(fault.line.map { "line \($0): " } ?? "")\(fault.text)")
         }
     }
 
@@ -94,7 +94,10 @@ enum ConnectorFile {
     }
 
     private static func connector(_ entry: FileEntry) throws -> Connector {
-        var map = try entry.map()
+        let map = try entry.map([
+            "id", "initiation", "localNetworks", "remoteNetworks", "tunnels", "name", "isEnabled", "source",
+            "routing",
+        ])
         let id = try map.need("id").word()
         guard id.utf8.count <= 64, id.utf8.allSatisfy({ byte in
             switch byte {
@@ -119,39 +122,37 @@ enum ConnectorFile {
         }
         guard !tunnels.isEmpty else { throw list.fault("must have at least one tunnel") }
         guard Set(tunnels.map(\.name)).count == tunnels.count else { throw list.fault("has two tunnels of one name") }
-        let connector = Connector(
+        return Connector(
             id: id, name: try map["name"]?.word() ?? id, isEnabled: try map["isEnabled"]?.bool() ?? true,
             initiation: initiation, source: try map["source"].map(source) ?? Connector.Source(format: "manual"),
             routing: try map["routing"]?.choice(Connector.Routing.self) ?? .static, localNetworks: local,
             remoteNetworks: remote, tunnels: tunnels)
-        try map.finish()
-        return connector
     }
 
     private static func source(_ entry: FileEntry) throws -> Connector.Source {
-        var map = try entry.map()
-        let source = Connector.Source(
+        let map = try entry.map(["format", "connectionID", "customerGatewayID", "vpnGatewayID"])
+        return Connector.Source(
             format: try map["format"]?.word() ?? "manual", connectionID: try map["connectionID"]?.word(),
             customerGatewayID: try map["customerGatewayID"]?.word(), vpnGatewayID: try map["vpnGatewayID"]?.word())
-        try map.finish()
-        return source
     }
 
     private static func tunnel(
         _ entry: FileEntry, name: String, initiation: Connector.Initiation, everything: [IPPrefix]
     ) throws -> Tunnel {
-        var map = try entry.map()
-        let tunnel = Tunnel(
+        let map = try entry.map(["name", "phase1", "phase2", "inside", "bgp"])
+        return Tunnel(
             name: try map["name"]?.word() ?? name,
             phase1: try phase1(map.need("phase1"), initiation: initiation),
             phase2: try phase2(map["phase2"] ?? entry.empty("phase2"), everything: everything),
             inside: try map["inside"].map(inside), bgp: try map["bgp"].map(bgp))
-        try map.finish()
-        return tunnel
     }
 
     private static func phase1(_ entry: FileEntry, initiation: Connector.Initiation) throws -> Phase1 {
-        var map = try entry.map()
+        let map = try entry.map([
+            "remoteAddress", "encryption", "integrity", "ikeVersion", "localAddress", "bindAddress", "localID",
+            "remoteID", "psk", "pskHexadecimal", "dhGroups", "lifetimeSeconds", "dpd", "forceUDPEncapsulation",
+            "rekeyMarginSeconds", "authentication",
+        ])
         let remote = try map["remoteAddress"]?.address()
         guard remote != nil || initiation == .respond else {
             throw entry.fault("needs remoteAddress: who initiates must know where the peer is")
@@ -179,7 +180,6 @@ enum ConnectorFile {
         if let method = try map["authentication"]?.word(), method != "psk" {
             throw entry.fault("has authentication '\(method)', and only psk is known")
         }
-        try map.finish()
         return phase1
     }
 
@@ -198,18 +198,19 @@ enum ConnectorFile {
     }
 
     private static func dpd(_ entry: FileEntry, initiation: Connector.Initiation) throws -> Phase1.DPD {
-        var map = try entry.map()
-        let dpd = Phase1.DPD(
+        let map = try entry.map(["delaySeconds", "timeoutSeconds", "action"])
+        return Phase1.DPD(
             delaySeconds: try map["delaySeconds"]?.number(in: 0...86_400) ?? 10,
             timeoutSeconds: try map["timeoutSeconds"]?.number(in: 1...86_400) ?? 30,
             action: try map["action"]?.choice(["restart": .restart, "clear": .clear, "none": Phase1.DPD.Action.none])
                 ?? (initiation == .initiate ? .restart : .clear))
-        try map.finish()
-        return dpd
     }
 
     private static func phase2(_ entry: FileEntry, everything: [IPPrefix]) throws -> Phase2 {
-        var map = try entry.map()
+        let map = try entry.map([
+            "encryption", "integrity", "pfsGroups", "lifetimeSeconds", "localSelectors", "remoteSelectors", "esn",
+            "replayWindow", "rekeyMarginSeconds", "protocol", "mode",
+        ])
         let encryption = try map["encryption"]?.choices(EncryptionAlgorithm.self) ?? [.aes256gcm16, .aes256]
         let phase2 = Phase2(
             encryption: encryption,
@@ -230,28 +231,23 @@ enum ConnectorFile {
         }
         if let name = try map["protocol"]?.word(), name != "esp" { throw entry.fault("can have protocol esp only") }
         if let name = try map["mode"]?.word(), name != "tunnel" { throw entry.fault("can have mode tunnel only") }
-        try map.finish()
         return phase2
     }
 
     private static func inside(_ entry: FileEntry) throws -> Tunnel.Inside {
-        var map = try entry.map()
-        let inside = Tunnel.Inside(
+        let map = try entry.map(["localAddress", "remoteAddress", "localAddress6", "remoteAddress6", "mtu", "mss"])
+        return Tunnel.Inside(
             localAddress: try map.need("localAddress").prefix(), remoteAddress: try map.need("remoteAddress").prefix(),
             localAddress6: try map["localAddress6"]?.prefix(), remoteAddress6: try map["remoteAddress6"]?.prefix(),
             mtu: try map["mtu"]?.number(in: 576...9000), mss: try map["mss"]?.number(in: 500...8960))
-        try map.finish()
-        return inside
     }
 
     private static func bgp(_ entry: FileEntry) throws -> Tunnel.BGP {
-        var map = try entry.map()
-        let bgp = Tunnel.BGP(
+        let map = try entry.map(["localASN", "remoteASN", "neighbor", "holdTimeSeconds"])
+        return Tunnel.BGP(
             localASN: try map.need("localASN").number(in: 1...UInt32.max),
             remoteASN: try map.need("remoteASN").number(in: 1...UInt32.max),
             neighbor: try map.need("neighbor").address(),
             holdTimeSeconds: try map["holdTimeSeconds"]?.number(in: 0...65_535) ?? 30)
-        try map.finish()
-        return bgp
     }
 }

@@ -13,7 +13,7 @@ extension GatewayClient {
         do {
             return try JSONDecoder().decode(Value.self, from: Data(text.utf8))
         } catch {
-            throw Failure("gatehoused answered in a form that this command cannot read: are both of the same version?")
+            throw CommandFailure("gatehoused answered in a form that this command cannot read: are both of the same version?")
         }
     }
 }

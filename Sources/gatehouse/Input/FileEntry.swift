@@ -113,47 +113,33 @@ struct FileEntry {
         return identity
     }
 
-    func map() throws -> FileMap {
+    /// Keys and values. Keys that are not `known` are refused first: a slip of the pen explains what is missing, too.
+    func map(_ known: [String]) throws -> FileMap {
         guard let mapping = node.mapping else { throw fault("must be keys and values") }
         var entries: [(String, FileEntry)] = []
         for (key, value) in mapping {
+            let line = key.mark?.line ?? line
             guard let text = key.string else { throw fault("has a key that is no text") }
-            entries.append((text, FileEntry(value, child(text), line: key.mark?.line)))
+            guard known.contains(text) else {
+                let key = text.printable.cut(to: 40)
+                throw Fault(line: line, text: "unknown key '\(key)'; known here are \(known.joined(separator: ", "))")
+            }
+            entries.append((text, FileEntry(value, child(text), line: line)))
         }
         return FileMap(owner: self, entries: entries)
     }
 }
 
-/// The keys and values of one place; it knows at the end which keys nobody asked for.
+/// The keys and values of one place.
 struct FileMap {
     let owner: FileEntry
     let entries: [(String, FileEntry)]
-    private var asked: [String] = []
-
-    init(owner: FileEntry, entries: [(String, FileEntry)]) {
-        self.owner = owner
-        self.entries = entries
-    }
 
     /// The value of a key; a null counts as absent.
-    subscript(key: String) -> FileEntry? {
-        mutating get {
-            asked.append(key)
-            return entries.first { $0.0 == key && !$0.1.isNull }?.1
-        }
-    }
+    subscript(key: String) -> FileEntry? { entries.first { $0.0 == key && !$0.1.isNull }?.1 }
 
-    mutating func need(_ key: String) throws -> FileEntry {
+    func need(_ key: String) throws -> FileEntry {
         guard let entry = self[key] else { throw owner.fault("needs \(key)") }
         return entry
-    }
-
-    /// Refuses keys that nobody asked for.
-    func finish() throws {
-        guard let (key, entry) = entries.first(where: { !asked.contains($0.0) }) else { return }
-        var known: [String] = []
-        for key in asked where !known.contains(key) { known.append(key) }
-        throw FileEntry.Fault(
-            line: entry.fault("").line, text: "unknown key '\(key)'; known here are \(known.joined(separator: ", "))")
     }
 }
