@@ -92,6 +92,14 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // Benchmarks: run by tools/bench.
+        .executableTarget(
+            name: "bench-ike", dependencies: ["IKE", "Cryptography", "Base", "Host"], path: "tools/benchmarks/ike",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "bench-esp", dependencies: ["ESP", "Cryptography", "Base", "COpenSSL"], path: "tools/benchmarks/esp",
+            swiftSettings: strict),
+
         // Tests: one folder a room; EndToEnd talks to real peers.
         tests("Base", []),
         tests("Cryptography", ["Base"]),
