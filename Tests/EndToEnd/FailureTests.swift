@@ -15,7 +15,9 @@ struct FailureTests {
             try await gateway.waitForOnline()
             try await lab.waitForPing()
             await peer.kill()
-            let dead = try await gateway.waitFor("lab-1", "noticed dead", within: 30) { $0.state != "online" }
+            let dead = try await gateway.waitFor("lab-1", "noticed dead", within: 30) {
+                $0.state != "online" && $0.state != "degraded"
+            }
             #expect(dead.children.isEmpty)
             try await gateway.waitFor("lab-1", "explained", within: 30) { $0.lastError != nil }
             try await peer.start()

@@ -31,6 +31,7 @@ struct LabTests {
                 lab, on: .gateway, [gateway(lab, endpoint: 0, suite)], inside: [Pair.insideGateway + "/30"])
             let capture = try await lab.capture()
             try await gateway.initiate("aws1")
+            try await lab.waitForPing()
             #expect(try await lab.ping().lost == 0)
             #expect(try await lab.ping(Pair.insideEndpoint, from: .gateway).lost == 0)
             try await lab.transfer()
@@ -57,15 +58,18 @@ struct LabTests {
                 lab, on: .gateway, [gateway(lab, endpoint: 0, .gcm), gateway(lab, endpoint: 1, .gcm)])
             // Only the second endpoint has a tunnel; the VPC's default route is the first one.
             try await gateway.initiate("aws2")
+            try await lab.waitForPing()
             #expect(try await lab.ping().lost == 0)
             try await gateway.terminate("aws2")
             // Only the first one.
             try await gateway.initiate("aws1")
+            try await lab.waitForPing()
             #expect(try await lab.ping().lost == 0)
             // The first one's daemon is killed with its tunnel up.
             await first.kill()
             _ = try await gateway.swanctl(["--terminate", "--ike", "aws1", "--force", "--timeout", "1"])
             try await gateway.initiate("aws2")
+            try await lab.waitForPing()
             #expect(try await lab.ping().lost == 0)
         }
     }
@@ -75,6 +79,7 @@ struct LabTests {
             _ = try await StrongSwan(lab, on: .aws1, [endpoint(lab, 0, .gcm)])
             let gateway = try await StrongSwan(lab, on: .gateway, [gateway(lab, endpoint: 0, .gcm)])
             try await gateway.initiate("aws1")
+            try await lab.waitForPing()
             #expect(try await lab.ping().lost == 0)
         }
     }

@@ -52,7 +52,7 @@ final class Lab: Sendable {
             } catch {
                 Issue.record("\(error)\n\(lab.logs)")
             }
-            await lab.remove()
+            await lab.remove(keepingLogsOf: Test.current?.name ?? "lab")
         } catch {
             Issue.record("\(error)")
         }
@@ -213,8 +213,17 @@ final class Lab: Sendable {
         address.split(separator: ".").dropLast().joined(separator: ".") + ".1"
     }
 
-    private func remove() async {
+    /// Where GATEHOUSE_LAB_LOGS names a folder, the logs stay in there, under the test's name.
+    private func remove(keepingLogsOf test: String) async {
         for child in children.withLock({ $0 }) where child.exitStatus == nil { await child.end(seconds: 3) }
+        if let logs = ProcessInfo.processInfo.environment["GATEHOUSE_LAB_LOGS"] {
+            let target = logs + "/" + test.prefix { $0 != "(" } + "-" + prefix
+            try? FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
+            for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+            where name.hasSuffix(".log") {
+                try? FileManager.default.copyItem(atPath: file(name), toPath: target + "/" + name)
+            }
+        }
         await Self.remove(namespaces: Host.allCases.map(namespace))
         try? FileManager.default.removeItem(atPath: folder)
     }

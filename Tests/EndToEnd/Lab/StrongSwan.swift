@@ -168,6 +168,7 @@ final class StrongSwan: Sendable {
                 local_addrs = \(connection.local)
                 remote_addrs = \(connection.remote)
                 rekey_time = \(connection.ikeRekeySeconds)s
+                over_time = 600s
                 dpd_delay = \(connection.dpdSeconds)s
                 mobike = no
                 encap = yes
@@ -186,6 +187,7 @@ final class StrongSwan: Sendable {
                         remote_ts = \(connection.remoteSelectors)
                         esp_proposals = \(connection.espProposals)
                         rekey_time = \(connection.childRekeySeconds)s
+                        life_time = \(connection.childRekeySeconds + 600)s
                         updown = \(folder)/updown-\(connection.name)
                     }
                 }
