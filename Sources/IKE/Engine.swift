@@ -28,6 +28,8 @@ public struct Engine: Sendable {
     var unknownSPIAnswers = NoticeLimiter()
     /// What has been refused or gone wrong since the engine began, by kind.
     public internal(set) var counters = EngineCounters()
+    /// Grows with every input and waking; see ``EngineSnapshot``.
+    public private(set) var revision: UInt64 = 0
     private var effects: [Effect] = []
 
     /// - Parameters:
@@ -42,6 +44,7 @@ public struct Engine: Sendable {
     /// Takes an input in and returns what is to be done about it.
     public mutating func receive(_ input: Input, now: Tick) -> [Effect] {
         self.now = max(self.now, now)
+        revision += 1
         switch input {
         case .datagram(let bytes, let path): receiveDatagram(bytes, path)
         case .configure(let id, let configuration): configure(id, configuration)
@@ -63,6 +66,7 @@ public struct Engine: Sendable {
     /// Does everything that is due at `now`.
     public mutating func wake(now: Tick) -> [Effect] {
         self.now = max(self.now, now)
+        revision += 1
         // What is due is collected first, so that no SA comes round twice in one waking.
         var due: [UInt64] = []
         while let first = timers.first, first.tick <= self.now {
@@ -140,6 +144,7 @@ public struct Engine: Sendable {
     mutating func add(_ effect: Effect) { effects.append(effect) }
 
     mutating func emit(_ kind: Event.Kind, _ sa: IKESA) {
+        if sa.isProvisional, case .ikeClosed = kind { return }
         if case .failed(let failure) = kind, let id = sa.connection { connections[id]?.lastFailure = failure }
         if case .ikeClosed(let failure) = kind, let id = sa.connection { connections[id]?.lastFailure = failure }
         add(.event(Event(kind, connection: sa.connection, ikeSA: sa.id)))

@@ -168,7 +168,7 @@ extension Engine {
         guard let place = sa.childIndex(old), sa.children[place].state == .installed else { return }
         sa.children[place].state = .replaced
         // A peer that forgets to delete it does not keep it for ever.
-        sa.children[place].expiresAt = min(sa.children[place].expiresAt, now + dpdTimeout(sa) * 2)
+        sa.children[place].replacedUntil = now + dpdTimeout(sa) * 2
         emit(.childRekeyed(spiIn: spiIn, previous: old), sa)
     }
 
@@ -281,6 +281,8 @@ extension Engine {
                 childReplacedByPeer(&sa, old: child.spiIn, by: successor.spiIn)
                 useOutbound(&sa, successor.spiIn)
                 lingerChild(&sa, child.spiIn)
+            } else if let old = child.replaces, revive(&sa, old, instead: child) {
+                removeChild(&sa, child.spiIn, nil)
             } else {
                 let wasLive = child.isLive || child.state == .replaced
                 let failure = Failure(.deletedByPeer, "\(sa.path.remote.address) deleted the child SA.")
@@ -289,5 +291,15 @@ extension Engine {
             sa.tasks.removeAll { $0 == .rekeyChild(child.spiIn) || $0 == .deleteChild(child.spiIn) }
         }
         return deleted
+    }
+
+    /// The peer takes its rekey back (it could not install the new child): the old one goes on.
+    private mutating func revive(_ sa: inout IKESA, _ old: UInt32, instead child: Child) -> Bool {
+        guard let place = sa.childIndex(old), sa.children[place].state == .replaced else { return false }
+        sa.children[place].state = .installed
+        sa.children[place].replacedUntil = nil
+        if child.usesOutbound { add(.useOutbound(spiIn: old)) }
+        emit(.childRekeyed(spiIn: old, previous: child.spiIn), sa)
+        return true
     }
 }

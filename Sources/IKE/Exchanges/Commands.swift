@@ -75,7 +75,7 @@ extension Engine {
 
     /// Puts a task in line for the SA's window; once is enough.
     mutating func plan(_ task: PlannedTask, _ sa: inout IKESA) {
-        guard sa.isEstablished, !sa.tasks.contains(task) else { return }
+        guard sa.isEstablished, !sa.isProvisional, !sa.tasks.contains(task) else { return }
         switch (task, sa.exchange) {
         case (.rekeyIKE, .rekeyIKE): return
         case (.rekeyChild(let spiIn), .child(let creation)) where creation.replaces == spiIn: return

@@ -32,7 +32,8 @@ extension Engine {
                 if sa.isEstablished {
                     consider(child.redundantUntil ?? child.rekeyAt, child.redundantUntil == nil ? .rekeyChild : .deleteRedundant)
                 }
-            case .replaced, .deleting: consider(child.expiresAt, .expireChild)
+            case .replaced: consider(min(child.expiresAt, child.replacedUntil ?? .distantFuture), .deleteRedundant)
+            case .deleting: consider(child.expiresAt, .expireChild)
             }
         }
         return earliest
@@ -84,7 +85,8 @@ extension Engine {
                 if until <= now { removeChild(&sa, spiIn, nil) }
                 continue
             }
-            if child.expiresAt <= now {
+            let isForgotten = child.state == .replaced && child.replacedUntil ?? .distantFuture <= now
+            if child.expiresAt <= now || isForgotten {
                 childExpired(&sa, child)
             } else if child.state == .installed, sa.isEstablished {
                 if let until = child.redundantUntil {

@@ -83,7 +83,8 @@ extension Engine {
                 ConnectionExplanation.Child(
                     spiIn: child.spiIn, spiOut: child.spiOut, suite: child.suite,
                     weaknesses: child.suite.weaknesses, localSelectors: child.localSelectors,
-                    remoteSelectors: child.remoteSelectors, state: child.stateName, sendsOnIt: child.usesOutbound,
+                    remoteSelectors: child.remoteSelectors, state: child.stateName,
+                    sendsOnIt: child.usesOutbound && child.state == .installed,
                     rekeyAt: child.rekeyAt, expiresAt: child.expiresAt)
             })
     }

@@ -26,6 +26,8 @@ struct Child: Sendable, Codable, Hashable {
     /// False until we know that the peer hears us on it.
     var usesOutbound: Bool
     var replaces: UInt32?
+    /// When we stop waiting for the peer to delete a child that it has replaced.
+    var replacedUntil: Tick?
     /// The redundant product of a collision that the peer should delete by then (RFC 7296 §2.8.1).
     var redundantUntil: Tick?
 

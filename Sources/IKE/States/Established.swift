@@ -58,7 +58,7 @@ extension Engine {
         guard let id = sa.connection, let remoteID = sa.remoteID else { return }
         let failure = Failure(.replaced, "A newer IKE SA with the same peer has taken its place.")
         for spi in directory.sas(of: PeerKey(id, remoteID)) where spi != sa.spi {
-            guard let other = table[spi], other.isEstablished else { continue }
+            guard let other = table[spi], other.isEstablished, !other.isProvisional else { continue }
             let areCrossing = other.isInitiator != sa.isInitiator && now - other.establishedAt < .seconds(30)
             guard areCrossing else {
                 with(spi) { engine, old in
@@ -154,7 +154,7 @@ extension Engine {
             if let failure { emit(.ikeClosed(failure), sa) }
         case .rekeyed: removeAllChildren(&sa, nil)
         case .established:
-            if case .rekeyIKE(let rekey) = sa.exchange, let collision = rekey.collision {
+            if case .rekeyIKE(let rekey) = sa.exchange, let collision = rekey.collision, isAlive(collision.product) {
                 // The peer's rekey of this SA won or knew of no other: its product takes over.
                 handOver(&sa, to: collision.product)
             } else {

@@ -40,6 +40,8 @@ struct IKESA: Sendable, Codable {
     var lastInbound: Tick = .zero
     var nextKeepalive: Tick = .distantFuture
     var children: [Child] = []
+    /// The product of the peer's rekey while ours is out: nobody has been told of it yet.
+    var isProvisional = false
     /// No longer in the table after this turn.
     var isGone = false
 

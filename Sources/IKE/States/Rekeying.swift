@@ -62,12 +62,15 @@ extension Engine {
                 sa, spi: rekey.spi, peerSPI: peerSPI, isInitiator: true, choice.suite, rekey.keyPair,
                 keyExchange.value, nonceI: rekey.nonce, nonceR: nonce)
             beginLife(&new, configuration)
-            if let collision = rekey.collision, collision.weLose(ourNonces: [rekey.nonce, nonce]) {
-                // Ours is the redundant one: delete it, and go on with the peer's (RFC 7296 §2.8.2).
-                beginDeletion(&new, nil)
-                settle(new)
-                handOver(&sa, to: collision.product)
-                return retire(&sa)
+            if let collision = rekey.collision {
+                if collision.weLose(ourNonces: [rekey.nonce, nonce]), isAlive(collision.product) {
+                    // Ours is the redundant one: delete it, and go on with the peer's (RFC 7296 §2.8.2).
+                    beginDeletion(&new, nil)
+                    settle(new)
+                    return succeed(&sa, collision.product)
+                }
+                // The peer deletes its redundant one, on that SA itself.
+                with(collision.product) { $0.retire(&$1) }
             }
             let spi = new.spi
             settle(new)
@@ -89,20 +92,16 @@ extension Engine {
                 &sa, configuration, spi: rekey.spi, group: group, tried: rekey.groupsTried,
                 collision: rekey.collision)
         }
-        if let collision = rekey.collision {
+        if let collision = rekey.collision, isAlive(collision.product) {
             // The peer had finished its own rekey before ours reached it.
-            handOver(&sa, to: collision.product)
-            return retire(&sa)
+            return succeed(&sa, collision.product)
         }
         if error.type == .temporaryFailure { return retryIKERekey(&sa, after: .seconds(3)) }
         ikeRekeyFailed(&sa, rekey, rekeyRefused(sa, configuration, error))
     }
 
     mutating func ikeRekeyFailed(_ sa: inout IKESA, _ rekey: IKERekey, _ failure: Failure) {
-        if let collision = rekey.collision {
-            handOver(&sa, to: collision.product)
-            return retire(&sa)
-        }
+        if let collision = rekey.collision, isAlive(collision.product) { return succeed(&sa, collision.product) }
         emit(.failed(failure), sa)
         retryIKERekey(&sa)
     }
@@ -145,11 +144,12 @@ extension Engine {
             message.add(group: suite.group.rawValue, publicValue: keyPair.publicValue)
         }
         beginLife(&new, configuration)
-        settle(new)
         guard case .rekeyIKE(var rekey) = sa.exchange else {
-            handOver(&sa, to: spi)
-            return retire(&sa)
+            settle(new)
+            return succeed(&sa, spi)
         }
+        new.isProvisional = true
+        settle(new)
         // Both rekey at once: the nonces decide when our answer comes (RFC 7296 §2.8.2).
         rekey.collision = Collision(product: spi, lowestNonce: Collision.lower(nonceI, nonceR))
         sa.exchange = .rekeyIKE(rekey)
@@ -193,6 +193,14 @@ extension Engine {
         return new
     }
 
+    func isAlive(_ spi: UInt64) -> Bool { table[spi]?.isEstablished == true }
+
+    /// `successor` takes over; the peer deletes `sa`.
+    private mutating func succeed(_ sa: inout IKESA, _ successor: UInt64) {
+        handOver(&sa, to: successor)
+        retire(&sa)
+    }
+
     /// Children and plans go over to the new IKE SA.
     mutating func handOver(_ sa: inout IKESA, to successor: UInt64) {
         let children = sa.children
@@ -203,6 +211,7 @@ extension Engine {
         let lastInbound = sa.lastInbound
         for child in children { childOwners[child.spiIn] = successor }
         with(successor) { engine, new in
+            new.isProvisional = false
             new.children = children
             new.tasks += tasks
             new.lastInbound = max(new.lastInbound, lastInbound)
@@ -211,7 +220,7 @@ extension Engine {
     }
 
     /// The peer will delete this replaced SA; if it does not, it goes by itself.
-    private mutating func retire(_ sa: inout IKESA) {
+    mutating func retire(_ sa: inout IKESA) {
         withdraw(&sa)
         sa.exchange = nil
         sa.tasks = []

@@ -110,12 +110,12 @@ struct Proposal: Hashable, Sendable, Codable {
     var spi: [UInt8]
     var transforms: [Transform]
 
-    /// Grouped by type, as in `aes128/aes256 - prfsha1 - sha1 - modp1024`.
+    /// Grouped by type, as in `aes128/aes256-sha1-prfsha1-modp1024`; plain sequence numbers go without saying.
     var summary: String {
         var parts: [String] = []
         for type in [1, 3, 2, 4, 5] as [UInt8] {
             let names = transforms.filter { $0.type == type }.map(\.name)
-            if !names.isEmpty { parts.append(names.joined(separator: "/")) }
+            if !names.isEmpty, names != ["noesn"] { parts.append(names.joined(separator: "/")) }
         }
         let others = transforms.filter { !(1...5).contains($0.type) }.map(\.name)
         return (parts + others).joined(separator: "-")
