@@ -92,7 +92,8 @@ public struct XMLError: Error, Hashable, Sendable, CustomStringConvertible {
         case .tooDeep(let limit): "elements are nested deeper than \(limit)"
         case .tooManyAttributes(let limit): "an element has more than \(limit) attributes"
         case .documentType: "a document type declaration (DOCTYPE) is not accepted"
-        case .undefinedEntity: "an entity is used that XML itself does not define; only &amp; &lt; &gt; &quot; &apos; are"
+        case .undefinedEntity:
+            "an entity is used that XML itself does not define; only &amp; &lt; &gt; &quot; &apos; are"
         case .encoding: "the text is not valid UTF-8"
         case .mismatchedTag: "an end tag does not belong to the element that is open"
         case .truncated: "the document ends before its root element is closed"

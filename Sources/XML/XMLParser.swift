@@ -54,7 +54,8 @@ public enum XMLParser {
             defer { xmlFreeParserCtxt(context) }
             builder.context = context
             defer { builder.context = nil }
-            let options = XML_PARSE_NONET.rawValue | XML_PARSE_NOERROR.rawValue | XML_PARSE_NOWARNING.rawValue
+            let options =
+                XML_PARSE_NONET.rawValue | XML_PARSE_NOERROR.rawValue | XML_PARSE_NOWARNING.rawValue
                 | XML_PARSE_NOCDATA.rawValue
             _ = xmlCtxtUseOptions(context, Int32(bitPattern: options))
             guard let sax = context.pointee.sax else { return }
@@ -217,7 +218,8 @@ public enum XMLParser {
             guard fault.domain != Int32(bitPattern: XML_FROM_NAMESPACE.rawValue) else { return }
             let code = Int(fault.code)
             let isAtEnd = open.isEmpty ? false : context.map(Self.isAtEnd) ?? false
-            fail(Self.reason(code, isAtEnd: isAtEnd, hasRoot: root != nil), line: max(1, Int(fault.line)) + skippedLines)
+            fail(
+                Self.reason(code, isAtEnd: isAtEnd, hasRoot: root != nil), line: max(1, Int(fault.line)) + skippedLines)
         }
 
         func finish(isWellFormed: Bool, code: Int) {
@@ -238,16 +240,21 @@ public enum XMLParser {
 
         private static func reason(_ code: Int, isAtEnd: Bool, hasRoot: Bool) -> XMLError.Reason {
             func any(_ codes: xmlParserErrors...) -> Bool { codes.contains { Int($0.rawValue) == code } }
-            if any(XML_ERR_INVALID_ENCODING, XML_ERR_UNSUPPORTED_ENCODING, XML_ERR_UNKNOWN_ENCODING, XML_I18N_CONV_FAILED) {
+            if any(
+                XML_ERR_INVALID_ENCODING, XML_ERR_UNSUPPORTED_ENCODING, XML_ERR_UNKNOWN_ENCODING, XML_I18N_CONV_FAILED)
+            {
                 return .encoding
             }
-            if any(XML_ERR_UNDECLARED_ENTITY, XML_WAR_UNDECLARED_ENTITY, XML_ERR_ENTITY_LOOP) { return .undefinedEntity }
+            if any(XML_ERR_UNDECLARED_ENTITY, XML_WAR_UNDECLARED_ENTITY, XML_ERR_ENTITY_LOOP) {
+                return .undefinedEntity
+            }
             if any(XML_ERR_DOCUMENT_END, XML_ERR_DOCUMENT_EMPTY) {
                 return hasRoot ? .contentOutsideRoot : .malformed(code: code)
             }
             if isAtEnd || any(XML_ERR_TAG_NOT_FINISHED) { return .truncated }
             if any(XML_ERR_TAG_NAME_MISMATCH) { return .mismatchedTag }
-            if any(XML_ERR_ATTRIBUTE_NOT_STARTED, XML_ERR_ATTRIBUTE_NOT_FINISHED, XML_ERR_ATTRIBUTE_WITHOUT_VALUE,
+            if any(
+                XML_ERR_ATTRIBUTE_NOT_STARTED, XML_ERR_ATTRIBUTE_NOT_FINISHED, XML_ERR_ATTRIBUTE_WITHOUT_VALUE,
                 XML_ERR_ATTRIBUTE_REDEFINED, XML_ERR_LT_IN_ATTRIBUTE)
             {
                 return .attribute

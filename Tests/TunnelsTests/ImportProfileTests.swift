@@ -54,7 +54,8 @@ import Tunnels
                 for encapsulated in [false, true] {
                     for family in IPAddress.Family.allCases {
                         let suite = ESPSuite(
-                            encryption: encryption, integrity: encryption.isAEAD ? nil : integrity, group: nil, esn: true)
+                            encryption: encryption, integrity: encryption.isAEAD ? nil : integrity, group: nil,
+                            esn: true)
                         let mtu = TunnelMTU.forSuite(suite, isUDPEncapsulated: encapsulated, outsideFamily: family).mtu
                         let block = max(4, encryption.blockLength)
                         // RFC 4303: header 8, IV, payload with padding and 2 bytes of trailer, check value.

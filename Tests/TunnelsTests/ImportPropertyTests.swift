@@ -3,9 +3,10 @@ import Tunnels
 
 /// Whatever is done to a good file, it gives a plan or a typed refusal, and no message holds a part of a key.
 @Suite struct ImportPropertyTests {
-    static let all = Sample.importable + Sample.moto + [
-        "client-vpn-REFUSE/downloaded-client-config.ovpn", "openswan/ikev1-static.txt", "vyatta-vyos/ikev1-bgp.txt",
-    ]
+    static let all =
+        Sample.importable + Sample.moto + [
+            "client-vpn-REFUSE/downloaded-client-config.ovpn", "openswan/ikev1-static.txt", "vyatta-vyos/ikev1-bgp.txt",
+        ]
 
     private func check(_ bytes: [UInt8], _ what: @autoclosure () -> String) {
         let outcome = Outcome(bytes)

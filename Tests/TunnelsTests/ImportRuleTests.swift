@@ -66,7 +66,8 @@ import Tunnels
     }
 
     @Test func saysThatAMissingKeyMayBeElsewhere() throws {
-        let error = try refusal(xml.replacing("<pre_shared_key>9HiFKtafbbWAFKysLIcMi6evsMHepKfI</pre_shared_key>", with: ""))
+        let error = try refusal(
+            xml.replacing("<pre_shared_key>9HiFKtafbbWAFKysLIcMi6evsMHepKfI</pre_shared_key>", with: ""))
         #expect(error.kind == .missingValue)
         #expect(error.description.contains("Secrets Manager"))
     }
@@ -112,30 +113,38 @@ import Tunnels
     @Test func refusesEqualEnds() throws {
         #expect(try refusal(xml.replacing("203.0.113.39", with: "198.51.100.7")).reason.contains("both ends"))
         #expect(try refusal(xml.replacing("203.0.113.142", with: "203.0.113.39")).reason.contains("both tunnels"))
-        #expect(try refusal(
-            xml.replacing("169.254.68.26", with: "169.254.225.10").replacing("169.254.68.25", with: "169.254.225.9")
-        ).reason.contains("inside network"))
+        #expect(
+            try refusal(
+                xml.replacing("169.254.68.26", with: "169.254.225.10").replacing("169.254.68.25", with: "169.254.225.9")
+            ).reason.contains("inside network"))
         #expect(try refusal(xml.replacing("169.254.225.9<", with: "169.254.225.10<")).reason.contains("inside address"))
     }
 
     @Test func warnsOfUnusualInsideAddresses() throws {
-        #expect(try warnings(xml.replacing("169.254.225.9<", with: "169.254.225.13<")).contains { $0.contains("not in one /30") })
-        #expect(try warnings(
-            xml.replacing("169.254.225.10<", with: "169.254.0.2<").replacing("169.254.225.9<", with: "169.254.0.1<")
-        ).contains { $0.contains("reserved") })
-        #expect(try warnings(
-            xml.replacing("169.254.225.10<", with: "10.0.0.2<").replacing("169.254.225.9<", with: "10.0.0.1<")
-        ).contains { $0.contains("outside 169.254.0.0/16") })
-        #expect(try warnings(
-            xml.replacing("169.254.225.10<", with: "X").replacing("169.254.225.9<", with: "169.254.225.10<")
-                .replacing("X", with: "169.254.225.9<")
-        ).contains { $0.contains("swapped") })
+        #expect(
+            try warnings(xml.replacing("169.254.225.9<", with: "169.254.225.13<")).contains {
+                $0.contains("not in one /30")
+            })
+        #expect(
+            try warnings(
+                xml.replacing("169.254.225.10<", with: "169.254.0.2<").replacing("169.254.225.9<", with: "169.254.0.1<")
+            ).contains { $0.contains("reserved") })
+        #expect(
+            try warnings(
+                xml.replacing("169.254.225.10<", with: "10.0.0.2<").replacing("169.254.225.9<", with: "10.0.0.1<")
+            ).contains { $0.contains("outside 169.254.0.0/16") })
+        #expect(
+            try warnings(
+                xml.replacing("169.254.225.10<", with: "X").replacing("169.254.225.9<", with: "169.254.225.10<")
+                    .replacing("X", with: "169.254.225.9<")
+            ).contains { $0.contains("swapped") })
     }
 
     @Test func warnsOfTwoCustomerAddresses() throws {
         let first = try #require(xml.firstRange(of: "198.51.100.7"))
-        #expect(try warnings(xml.replacingCharacters(in: first, with: "198.51.100.8"))
-            .contains { $0.contains("different customer gateway addresses: 198.51.100.7, 198.51.100.8") })
+        #expect(
+            try warnings(xml.replacingCharacters(in: first, with: "198.51.100.8"))
+                .contains { $0.contains("different customer gateway addresses: 198.51.100.7, 198.51.100.8") })
     }
 
     @Test func takesItsOwnAddressFromTheOptionWhereTheFileHasNone() throws {
@@ -175,7 +184,8 @@ import Tunnels
 
     @Test func takesAnAbsentOptionListAsAllThatAWSPermits() throws {
         let without = options.replacing("Phase1EncryptionAlgorithms", with: "Ignored1")
-            .replacing("Phase2DHGroupNumbers", with: "Ignored2").replacing("Phase1IntegrityAlgorithms", with: "Ignored3")
+            .replacing("Phase2DHGroupNumbers", with: "Ignored2").replacing(
+                "Phase1IntegrityAlgorithms", with: "Ignored3")
         let plan = try #require(Outcome(without).plan)
         let tunnel = plan.tunnels[0].tunnel
         #expect(tunnel.phase1.encryption == [.aes256gcm16, .aes128gcm16, .aes256, .aes128])
@@ -193,8 +203,11 @@ import Tunnels
         let plan = try #require(Outcome(odd).plan)
         #expect(plan.tunnels[0].tunnel.phase1.encryption == [.aes256gcm16])
         #expect(plan.warnings.contains { $0.contains("'AES512' is unknown") })
-        #expect(try refusal(options.replacing("\"Value\": 20", with: "\"Value\": 99")
-            .replacing("\"Value\": 14", with: "\"Value\": 98")).kind == .unsupported)
+        #expect(
+            try refusal(
+                options.replacing("\"Value\": 20", with: "\"Value\": 99")
+                    .replacing("\"Value\": 14", with: "\"Value\": 98")
+            ).kind == .unsupported)
     }
 
     @Test(arguments: [
@@ -226,8 +239,11 @@ import Tunnels
     }
 
     @Test func readsProposalListsOfStrongSwan() throws {
-        let rich = swan.replacing("ike=aes128-sha1-modp1024", with: "ike = aes256gcm16-prfsha384-ecp384, aes128-sha256-modp2048!")
-            .replacing("keyexchange=ikev1", with: "keyexchange=ikev2").replacing("ikelifetime=8h", with: "ikelifetime=14400s")
+        let rich = swan.replacing(
+            "ike=aes128-sha1-modp1024", with: "ike = aes256gcm16-prfsha384-ecp384, aes128-sha256-modp2048!"
+        )
+        .replacing("keyexchange=ikev1", with: "keyexchange=ikev2").replacing(
+            "ikelifetime=8h", with: "ikelifetime=14400s")
         let plan = try #require(Outcome(rich).plan)
         let phase1 = plan.tunnels[0].tunnel.phase1
         #expect(phase1.encryption == [.aes256gcm16, .aes128])
@@ -240,14 +256,28 @@ import Tunnels
     // MARK: Numbers
 
     @Test func warnsOfNumbersThatAWSDoesNotPermit() throws {
-        #expect(try warnings(xml.replacing(">28800<", with: ">86400<")).contains { $0.contains("phase 1 lifetime of 86400 s is outside") })
-        #expect(try warnings(xml.replacing(">3600<", with: ">30000<")).contains { $0.contains("not below the phase 1 lifetime") })
-        #expect(try warnings(xml.replacing(">1379<", with: ">1460<")).contains { $0.contains("segment size of 1460 does not fit") })
-        #expect(try warnings(generic.replacing("1436 bytes", with: "1500 bytes")).contains { $0.contains("above AWS's maximum; 1446") })
-        #expect(try warnings(options.replacing("\"DpdTimeoutSeconds\": 40", with: "\"DpdTimeoutSeconds\": 20"))
-            .contains { $0.contains("below three times") })
-        #expect(try warnings(options.replacing("\"ReplayWindowSize\": 1024", with: "\"ReplayWindowSize\": 4096"))
-            .contains { $0.contains("replay window of 4096") })
+        #expect(
+            try warnings(xml.replacing(">28800<", with: ">86400<")).contains {
+                $0.contains("phase 1 lifetime of 86400 s is outside")
+            })
+        #expect(
+            try warnings(xml.replacing(">3600<", with: ">30000<")).contains {
+                $0.contains("not below the phase 1 lifetime")
+            })
+        #expect(
+            try warnings(xml.replacing(">1379<", with: ">1460<")).contains {
+                $0.contains("segment size of 1460 does not fit")
+            })
+        #expect(
+            try warnings(generic.replacing("1436 bytes", with: "1500 bytes")).contains {
+                $0.contains("above AWS's maximum; 1446")
+            })
+        #expect(
+            try warnings(options.replacing("\"DpdTimeoutSeconds\": 40", with: "\"DpdTimeoutSeconds\": 20"))
+                .contains { $0.contains("below three times") })
+        #expect(
+            try warnings(options.replacing("\"ReplayWindowSize\": 1024", with: "\"ReplayWindowSize\": 4096"))
+                .contains { $0.contains("replay window of 4096") })
     }
 
     @Test func segmentSizeNeverExceedsThePacket() throws {
@@ -287,8 +317,10 @@ import Tunnels
     }
 
     @Test func takesConfiguredNetworkCIDRs() throws {
-        let narrow = options.replacing("\"RemoteIpv4NetworkCidr\": \"0.0.0.0/0\"", with: "\"RemoteIpv4NetworkCidr\": \"10.1.0.0/16\"")
-            .replacing("\"LocalIpv4NetworkCidr\": \"0.0.0.0/0\"", with: "\"LocalIpv4NetworkCidr\": \"192.168.5.0/24\"")
+        let narrow = options.replacing(
+            "\"RemoteIpv4NetworkCidr\": \"0.0.0.0/0\"", with: "\"RemoteIpv4NetworkCidr\": \"10.1.0.0/16\""
+        )
+        .replacing("\"LocalIpv4NetworkCidr\": \"0.0.0.0/0\"", with: "\"LocalIpv4NetworkCidr\": \"192.168.5.0/24\"")
         let plan = try #require(Outcome(narrow).plan)
         #expect(plan.remoteNetworks.map(\.description) == ["10.1.0.0/16"])
         #expect(plan.localNetworks.map(\.description) == ["192.168.5.0/24"])
@@ -301,9 +333,18 @@ import Tunnels
         let lan = try #require(IPPrefix("10.0.0.0/8"))
         let odd = try #require(IPPrefix("10.1.2.3/16"))
         let all = try #require(IPPrefix("0.0.0.0/0"))
-        #expect(try warnings(xml, ImportOptions(localNetworks: [lan], remoteNetworks: [odd])).contains { $0.contains("overlap") })
-        #expect(try warnings(xml, ImportOptions(remoteNetworks: [odd])).contains { $0.contains("taken as the network 10.1.0.0/16") })
-        #expect(try warnings(xml, ImportOptions(remoteNetworks: [all])).contains { $0.contains("contains AWS's outside address") })
+        #expect(
+            try warnings(xml, ImportOptions(localNetworks: [lan], remoteNetworks: [odd])).contains {
+                $0.contains("overlap")
+            })
+        #expect(
+            try warnings(xml, ImportOptions(remoteNetworks: [odd])).contains {
+                $0.contains("taken as the network 10.1.0.0/16")
+            })
+        #expect(
+            try warnings(xml, ImportOptions(remoteNetworks: [all])).contains {
+                $0.contains("contains AWS's outside address")
+            })
     }
 
     @Test func warnsOfBGPOnOneSide() throws {
@@ -312,7 +353,10 @@ import Tunnels
         #expect(plan.tunnels[0].tunnel.bgp == nil)
         #expect(plan.warnings.contains { $0.contains("only one side") })
         #expect(try warnings(xml.replacing("64513", with: "64512")).contains { $0.contains("which AWS refuses") })
-        #expect(try refusal(generic.replacing("Address         : 169.254.255.1\n", with: "Address         : 169.254.255.2\n"))
+        #expect(
+            try refusal(
+                generic.replacing("Address         : 169.254.255.1\n", with: "Address         : 169.254.255.2\n")
+            )
             .reason.contains("our own inside address"))
     }
 

@@ -9,7 +9,7 @@ import Tunnels
     @Test(arguments: Sample.importable)
     func givesThePlanOnFile(path: String) throws {
         let plan = try AWSImport.read(try Sample.bytes(path))
-        let golden = "plans/" + path.replacing("/", with: "-") + ".json"
+        let golden = Sample.plans + path.replacing("/", with: "-") + ".json"
         #expect(plan.json() + "\n" == (try Sample.text(golden)))
     }
 
@@ -20,8 +20,8 @@ import Tunnels
                 localNetworks: [try #require(IPPrefix("192.168.7.0/24"))],
                 remoteNetworks: [try #require(IPPrefix("10.20.0.0/16"))], localAddress: IPAddress("192.168.7.2"),
                 name: "Head office", now: WallTime(rfc3339: "2026-11-24T00:00:00Z")))
-        #expect(plan.json() + "\n" == (try Sample.text("plans/with-options.json")))
-        #expect(plan.table() == (try Sample.text("plans/with-options.table.txt")))
+        #expect(plan.json() + "\n" == (try Sample.text(Sample.plans + "with-options.json")))
+        #expect(plan.table() == (try Sample.text(Sample.plans + "with-options.table.txt")))
     }
 
     @Test(arguments: Sample.importable)
@@ -30,7 +30,8 @@ import Tunnels
             struct Tunnel: Decodable {
                 struct One: Decodable {
                     struct DPD: Decodable { let delaySeconds: Int, timeoutSeconds: Int, action: String }
-                    let ikeVersion: Int, localAddress: String, remoteAddress: String, localID: String?, remoteID: String?
+                    let ikeVersion: Int, localAddress: String, remoteAddress: String, localID: String?,
+                        remoteID: String?
                     let authentication: String, psk: String, encryption: [String], integrity: [String], dhGroups: [Int]
                     let lifetimeSeconds: Int, dpd: DPD
                 }

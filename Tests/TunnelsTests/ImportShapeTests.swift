@@ -25,7 +25,8 @@ import Tunnels
     }
 
     private func encoded(_ text: String) -> String {
-        "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+        "\""
+            + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
             .replacing("\t", with: "\\t") + "\""
     }
 
@@ -35,7 +36,8 @@ import Tunnels
         for shape in ["{\"VpnConnection\": \(one)}", "\(one)", "[\(one)]"] {
             #expect(Outcome(shape).plan?.json() == plan)
         }
-        for bare in ["\"Options\": {}", "\"Options\": []", "\"Options\": null", "\"Options\": {\"TunnelOptions\": []}"] {
+        for bare in ["\"Options\": {}", "\"Options\": []", "\"Options\": null", "\"Options\": {\"TunnelOptions\": []}"]
+        {
             let text = json.replacing("\"Options\": {\n        \"StaticRoutesOnly\": true\n      }", with: bare)
             #expect(text != json)
             #expect(Outcome(text).plan?.routing == .static)
@@ -45,7 +47,8 @@ import Tunnels
     @Test func unwrapsADeviceSampleConfiguration() throws {
         let wrapped = "{\n  \"VpnConnectionDeviceSampleConfiguration\": \(encoded(generic))\n}"
         #expect(Outcome(wrapped).plan?.json() == Outcome(generic).plan?.json())
-        let broken = "{\n  \"VpnConnectionDeviceSampleConfiguration\": \(encoded(generic.replacing("sha1\n", with: "md4\n")))\n}"
+        let broken =
+            "{\n  \"VpnConnectionDeviceSampleConfiguration\": \(encoded(generic.replacing("sha1\n", with: "md4\n")))\n}"
         let error = try #require(Outcome(broken).error)
         #expect(error.line == 2)
         #expect(error.place?.innerLine == 32)
@@ -70,12 +73,16 @@ import Tunnels
 
         let alone = try #require(Outcome("{\"VpnConnections\": [\(gone), \(b)]}").plan)
         #expect(alone.connectionID == "vpn-034885b776a3f8a80")
-        #expect(Outcome(both, ImportOptions(connection: "vpn-0deadbeef0deadbee")).error?.reason.contains("no longer exists") == true)
+        #expect(
+            Outcome(both, ImportOptions(connection: "vpn-0deadbeef0deadbee")).error?.reason.contains("no longer exists")
+                == true)
         #expect(Outcome(both, ImportOptions(connection: "vpn-1")).error?.kind == .choice)
         #expect(Outcome("{\"VpnConnections\": [\(gone)]}").error?.kind == .unsupported)
         #expect(Outcome("{\"VpnConnections\": []}").error?.kind == .missingValue)
-        #expect(Outcome("{\"VpnConnections\": [\(a), \(a)]}", ImportOptions(connection: "vpn-05044757278685fd3")).error?.kind
-            == .contradiction)
+        #expect(
+            Outcome("{\"VpnConnections\": [\(a), \(a)]}", ImportOptions(connection: "vpn-05044757278685fd3")).error?
+                .kind
+                == .contradiction)
     }
 
     @Test func namesTheConnectionByItsTag() throws {
@@ -85,10 +92,12 @@ import Tunnels
     }
 
     @Test func warnsOfStatesAndOldTelemetry() throws {
-        let pending = json.replacing("\"State\": \"available\",\n      \"Tags\"", with: "\"State\": \"pending\",\n      \"Tags\"")
+        let pending = json.replacing(
+            "\"State\": \"available\",\n      \"Tags\"", with: "\"State\": \"pending\",\n      \"Tags\"")
         #expect(Outcome(pending).plan?.warnings.contains { $0.contains("'pending' and not 'available'") } == true)
         let now = WallTime(rfc3339: "2026-01-01T00:00:00Z")
-        #expect(Outcome(json, ImportOptions(now: now)).plan?.warnings.contains { $0.contains("no live status") } == true)
+        #expect(
+            Outcome(json, ImportOptions(now: now)).plan?.warnings.contains { $0.contains("no live status") } == true)
         let soon = WallTime(rfc3339: "2019-08-08T12:00:00Z")
         #expect(Outcome(json, ImportOptions(now: soon)).plan?.warnings.contains { $0.contains("live status") } == false)
     }
@@ -110,8 +119,11 @@ import Tunnels
         let end = try #require(options[start.lowerBound...].firstIndex(of: "\n"))
         let six = options.replacingCharacters(in: start.lowerBound..<end, with: "\"X\": 1,")
             .replacing("\"TunnelInsideIpVersion\": \"ipv4\"", with: "\"TunnelInsideIpVersion\": \"ipv6\"")
-            .replacing("\"TunnelInsideCidr\": \"169.254.70.160/30\"", with: "\"TunnelInsideIpv6Cidr\": \"fd00:1::10/126\"")
-            .replacing("\"TunnelInsideCidr\": \"169.254.195.140/30\"", with: "\"TunnelInsideIpv6Cidr\": \"fd00:1::20/126\"")
+            .replacing(
+                "\"TunnelInsideCidr\": \"169.254.70.160/30\"", with: "\"TunnelInsideIpv6Cidr\": \"fd00:1::10/126\""
+            )
+            .replacing(
+                "\"TunnelInsideCidr\": \"169.254.195.140/30\"", with: "\"TunnelInsideIpv6Cidr\": \"fd00:1::20/126\"")
         let plan = try #require(Outcome(six, ImportOptions(localAddress: IPAddress("198.51.100.7"))).plan)
         let tunnel = plan.tunnels[0].tunnel
         #expect(tunnel.inside?.localAddress.description == "fd00:1::12/126")
@@ -121,7 +133,8 @@ import Tunnels
     }
 
     @Test func refusesOptionsOfAnotherConnection() throws {
-        let wrong = options.replacing("\"OutsideIpAddress\": \"203.0.113.133\",\n                        \"Tunnel",
+        let wrong = options.replacing(
+            "\"OutsideIpAddress\": \"203.0.113.133\",\n                        \"Tunnel",
             with: "\"OutsideIpAddress\": \"203.0.113.99\",\n                        \"Tunnel")
         let error = try #require(Outcome(wrong).error)
         #expect(error.kind == .contradiction)
@@ -182,7 +195,9 @@ import Tunnels
         #expect(Outcome(deep).error?.reason.contains("nested deeper") == true)
         let wide = "<vpn_connection " + (0..<60_000).map { "a\($0)=\"1\"" }.joined(separator: " ") + "/>"
         #expect(Outcome(wide).error?.reason.contains("attributes") == true)
-        let inJSON = "{\"VpnConnectionId\": \"vpn-12345678\",\n \"CustomerGatewayConfiguration\": \"<!DOCTYPE x><vpn_connection/>\"}"
+        let inJSON =
+            "{\"VpnConnectionId\": \"vpn-12345678\",\n"
+            + " \"CustomerGatewayConfiguration\": \"<!DOCTYPE x><vpn_connection/>\"}"
         #expect(Outcome(inJSON).error?.line == 2)
     }
 
@@ -199,7 +214,8 @@ import Tunnels
 
     @Test(arguments: [
         ("{\n\"a\": tru}", 2), ("{\n\n\"a\" 1}", 3), ("{\"a\": 1,\n}", 2), ("[1,\n2", 2), ("{\"a\": \"x\ny\"}", 1),
-        ("{\"a\": \"\\q\"}", 1), ("{\"a\": \"\\ud800\"}", 1), ("{\"a\": \"\\u12\"}", 1), ("{\"a\": 1.}", 1), ("{}\n{}", 2),
+        ("{\"a\": \"\\q\"}", 1), ("{\"a\": \"\\ud800\"}", 1), ("{\"a\": \"\\u12\"}", 1), ("{\"a\": 1.}", 1),
+        ("{}\n{}", 2),
         ("{\"a\": -}", 1), ("[\r\n1,\r\nx]", 3),
     ])
     func namesTheLineOfFaultyJSON(text: String, line: Int) throws {
@@ -239,8 +255,11 @@ import Tunnels
     }
 
     @Test func reportsAContradictionWithBothPlaces() throws {
-        let error = try #require(Outcome(
-            generic.replacing("#2: IPsec Configuration\n", with: "- Lifetime : 14400 seconds\n#2: IPsec Configuration\n")).error)
+        let error = try #require(
+            Outcome(
+                generic.replacing(
+                    "#2: IPsec Configuration\n", with: "- Lifetime : 14400 seconds\n#2: IPsec Configuration\n")
+            ).error)
         #expect(error.kind == .contradiction)
         #expect(error.line == 38)
         #expect(error.reason.contains("line 34"))
@@ -260,9 +279,12 @@ import Tunnels
     }
 
     @Test func warnsOfIdentifiersOfOddLength() throws {
-        #expect(Outcome(generic.replacing("vpn-44a8938f", with: "vpn-44a8938fab")).plan?.warnings
-            .contains { $0.contains("8 or 17 hexadecimal digits") } == true)
-        #expect(Outcome(generic.replacing(": vpn-44a8938f", with: ": ftp-44a8938f")).error?.field == "Your VPN Connection ID")
+        #expect(
+            Outcome(generic.replacing("vpn-44a8938f", with: "vpn-44a8938fab")).plan?.warnings
+                .contains { $0.contains("8 or 17 hexadecimal digits") } == true)
+        #expect(
+            Outcome(generic.replacing(": vpn-44a8938f", with: ": ftp-44a8938f")).error?.field
+                == "Your VPN Connection ID")
         #expect(Outcome(generic.replacing(": vgw-8db04f81", with: ": ")).plan?.vpnGatewayID == nil)
     }
 }

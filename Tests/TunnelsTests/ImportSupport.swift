@@ -6,6 +6,9 @@ import Tunnels
 enum Sample {
     static let folder = #filePath.split(separator: "/").dropLast().reduce(into: "") { $0 += "/" + $1 } + "/Samples/"
 
+    /// What we make of them, beside that folder.
+    static let plans = "../Plans/"
+
     static func bytes(_ path: String) throws -> [UInt8] {
         Array(try Data(contentsOf: URL(filePath: folder + path)))
     }
@@ -18,7 +21,9 @@ enum Sample {
         "generic/ikev1-bgp.txt", "strongswan/ikev1.txt",
     ]
 
-    static let moto = ["moto/moto-5.2.1-CustomerGatewayConfiguration.xml", "moto/moto-5.2.1-describe-vpn-connections.json"]
+    static let moto = [
+        "moto/moto-5.2.1-CustomerGatewayConfiguration.xml", "moto/moto-5.2.1-describe-vpn-connections.json",
+    ]
 
     /// Every pre-shared key of the samples.
     static let keys = [
@@ -90,5 +95,7 @@ struct SeededNumbers: RandomNumberGenerator {
 }
 
 extension String {
-    func replacingCharacters(in range: Range<Index>, with text: String) -> String { self[..<range.lowerBound] + text + self[range.upperBound...] }
+    func replacingCharacters(in range: Range<Index>, with text: String) -> String {
+        self[..<range.lowerBound] + text + self[range.upperBound...]
+    }
 }

@@ -10,7 +10,8 @@ import XML
     }
 
     @Test func readsElementsAttributesTextAndLines() throws {
-        let root = try parse("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<a id=\"x\">\n  <b> one &amp; two </b>\n  <b/>\n</a>\n")
+        let root = try parse(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<a id=\"x\">\n  <b> one &amp; two </b>\n  <b/>\n</a>\n")
         #expect(root.name == "a")
         #expect(root.attributes == ["id": "x"])
         #expect(root.line == 2)
@@ -29,7 +30,8 @@ import XML
     }
 
     @Test func passesOverBOMAndBlanksBeforeTheDeclarationAndKeepsLines() throws {
-        let root = try XMLParser.parse([0xEF, 0xBB, 0xBF] + Array("\n\r\n  <?xml version=\"1.0\"?>\r\n<a>\r\n<b/></a>".utf8))
+        let root = try XMLParser.parse(
+            [0xEF, 0xBB, 0xBF] + Array("\n\r\n  <?xml version=\"1.0\"?>\r\n<a>\r\n<b/></a>".utf8))
         #expect(root.line == 4)
         #expect(root["b"]?.line == 5)
     }
@@ -39,7 +41,7 @@ import XML
         "<!DOCTYPE a SYSTEM \"file:///etc/passwd\"><a/>",
         "<!DOCTYPE a SYSTEM \"http://192.0.2.1/x.dtd\"><a/>",
         "<!DOCTYPE a [<!ENTITY e SYSTEM \"file:///etc/passwd\">]><a>&e;</a>",
-        "<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;\">]><l>&c;</l>",
+        "<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;&b;&b;\">]><l>&c;</l>",
         "<!DOCTYPE a [<!ENTITY % p SYSTEM \"http://192.0.2.1/p\">%p;]><a/>",
     ])
     func refusesEveryDocumentType(document: String) {
@@ -61,7 +63,9 @@ import XML
         #expect(error?.openElement == "b")
     }
 
-    @Test(arguments: ["", "   \n", "<a>", "<a><b>text", "<a><b", "<a x=", "<?xml version=\"1.0\"?>", "<a></a", "<a>&am"])
+    @Test(arguments: [
+        "", "   \n", "<a>", "<a><b>text", "<a><b", "<a x=", "<?xml version=\"1.0\"?>", "<a></a", "<a>&am",
+    ])
     func refusesWhatEndsEarly(document: String) {
         #expect(refusal(document) != nil)
     }
@@ -107,7 +111,9 @@ import XML
         #expect(refusal("<a>\n" + element(257) + "</a>")?.reason == .tooManyAttributes(limit: 256))
         #expect(refusal("<a>\n" + element(257) + "</a>")?.line == 2)
         let equals = String(repeating: "=", count: 1000)
-        #expect(try parse("<a><!-- <b it's \(equals) --><![CDATA[<c \"\(equals)]]><?p <d '\(equals)?></a>").text.count == 1004)
+        #expect(
+            try parse("<a><!-- <b it's \(equals) --><![CDATA[<c \"\(equals)]]><?p <d '\(equals)?></a>").text.count
+                == 1004)
     }
 
     @Test func manyFaultsAndManyDocumentsLeaveTheParserUsable() throws {
@@ -118,7 +124,8 @@ import XML
     }
 
     @Test func anyPrefixAndAnySingleByteChangeGivesATreeOrAnError() {
-        let bytes = Array("<?xml version=\"1.0\"?>\n<a i=\"1\" j='2'>\n<b>t&lt;<![CDATA[c]]><!-- n --></b><?p q?><c/></a>\n".utf8)
+        let bytes = Array(
+            "<?xml version=\"1.0\"?>\n<a i=\"1\" j='2'>\n<b>t&lt;<![CDATA[c]]><!-- n --></b><?p q?><c/></a>\n".utf8)
         var refused = 0
         for count in 0..<bytes.count {
             do throws(XMLError) { _ = try XMLParser.parse(Array(bytes.prefix(count))) } catch { refused += 1 }

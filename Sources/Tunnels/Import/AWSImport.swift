@@ -32,7 +32,9 @@ public struct ImportOptions: Hashable, Codable, Sendable {
 /// AWS Site-to-Site VPN files in, plans out. Any bytes give a plan or an ``ImportError``.
 public enum AWSImport {
     /// Reads one file of any format: what it says, with defaults and warnings.
-    public static func read(_ bytes: [UInt8], options: ImportOptions = ImportOptions()) throws(ImportError) -> ImportPlan {
+    public static func read(_ bytes: [UInt8], options: ImportOptions = ImportOptions()) throws(ImportError)
+        -> ImportPlan
+    {
         let context = try Self.context(options)
         return try PlanRules(context: context).plan(try connection(bytes, context))
     }

@@ -53,7 +53,8 @@ struct AWSJSONFormat: ImportFormat {
         if root["VpnConnectionId"] != nil || root["CustomerGatewayConfiguration"] != nil { return [root] }
         throw ImportError(
             .unknownFormat, at: Place(line: root.line),
-            "this JSON holds no VPN connection: there is no VpnConnections, VpnConnection or CustomerGatewayConfiguration",
+            "this JSON holds no VPN connection: there is no VpnConnections, VpnConnection or "
+                + "CustomerGatewayConfiguration",
             remedy: "Save the output of 'aws ec2 describe-vpn-connections' and import that.")
     }
 
@@ -78,7 +79,8 @@ struct AWSJSONFormat: ImportFormat {
             candidates = list.filter { $0["VpnConnectionId"]?.string == wanted }
             guard let first = candidates.first else {
                 throw ImportError(
-                    .choice, "the file does not hold the connection \(quoted(wanted)); it holds "
+                    .choice,
+                    "the file does not hold the connection \(quoted(wanted)); it holds "
                         + list.prefix(20).map(described).joined(separator: ", "),
                     remedy: "Choose one of these with --connection.")
             }
@@ -91,7 +93,8 @@ struct AWSJSONFormat: ImportFormat {
             guard !candidates.isEmpty else { throw gone(first, list.prefix(20).map(described).joined(separator: ", ")) }
             guard candidates.count == 1 else {
                 throw ImportError(
-                    .choice, "the file holds \(candidates.count) VPN connections: "
+                    .choice,
+                    "the file holds \(candidates.count) VPN connections: "
                         + candidates.prefix(20).map(described).joined(separator: ", "),
                     remedy: "Choose one with --connection, such as --connection \(id(candidates[0])).")
             }
@@ -103,7 +106,8 @@ struct AWSJSONFormat: ImportFormat {
                 remedy: ImportError.downloadAgain)
         }
         let others = list.filter { $0.line != candidates[0].line || id($0) != id(candidates[0]) }
-        let skipped = others.isEmpty || list.count == 1
+        let skipped =
+            others.isEmpty || list.count == 1
             ? [] : ["not imported from the same file: " + others.prefix(20).map(described).joined(separator: ", ")]
         return (candidates[0], skipped)
     }
@@ -118,7 +122,9 @@ struct AWSJSONFormat: ImportFormat {
     /// Text of an identifier-like field for a message.
     private static func shown(_ tree: JSONTree?) -> String? {
         guard let text = tree?.string, !text.isEmpty, text.utf8.count <= 64,
-            text.utf8.allSatisfy({ (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45 })
+            text.utf8.allSatisfy({
+                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45
+            })
         else { return nil }
         return text
     }
@@ -164,7 +170,8 @@ struct AWSJSONFormat: ImportFormat {
             throw ImportError(
                 .missingValue, at: Place(line: tree.line),
                 "the connection has neither a CustomerGatewayConfiguration nor TunnelOptions",
-                remedy: "AWS shows them only while the connection is pending or available. " + ImportError.downloadAgain)
+                remedy: "AWS shows them only while the connection is pending or available. " + ImportError.downloadAgain
+            )
         }
         return connection
     }
@@ -233,8 +240,12 @@ struct AWSJSONFormat: ImportFormat {
             connection.isIPv6Inside = Sourced(text == "ipv6", .file, Place(line: version.line))
         }
         let suffix = connection.isIPv6Inside?.value == true ? "6" : "4"
-        connection.localSelectors = try Self.field(options, "LocalIpv\(suffix)NetworkCidr")?.prefix().map { [$0.network] }
-        connection.remoteSelectors = try Self.field(options, "RemoteIpv\(suffix)NetworkCidr")?.prefix().map { [$0.network] }
+        connection.localSelectors = try Self.field(options, "LocalIpv\(suffix)NetworkCidr")?.prefix().map {
+            [$0.network]
+        }
+        connection.remoteSelectors = try Self.field(options, "RemoteIpv\(suffix)NetworkCidr")?.prefix().map {
+            [$0.network]
+        }
     }
 
     /// Telemetry is how the tunnels were when the file was written. It is never taken for their state.

@@ -7,7 +7,9 @@ struct AWSXMLFormat: ImportFormat {
     let title = "a CustomerGatewayConfiguration document"
 
     func recognises(_ document: ImportDocument) -> Bool {
-        guard let first = document.firstByte, first == UInt8(ascii: "<") || first == UInt8(ascii: "\"") else { return false }
+        guard let first = document.firstByte, first == UInt8(ascii: "<") || first == UInt8(ascii: "\"") else {
+            return false
+        }
         return document.text.containsBytes("<vpn_connection")
     }
 
@@ -71,7 +73,8 @@ struct AWSXMLFormat: ImportFormat {
         }
         connection.customerGatewayID =
             try field(root, "customer_gateway_id")?.identifier(prefix: "cgw-", warnings: &connection.warnings)
-        connection.vpnGatewayID = try field(root, "vpn_gateway_id")?.identifier(prefix: nil, warnings: &connection.warnings)
+        connection.vpnGatewayID = try field(root, "vpn_gateway_id")?.identifier(
+            prefix: nil, warnings: &connection.warnings)
         if let field = field(root, "vpn_connection_type"), field.text != "ipsec.1" {
             throw ImportError(
                 .unsupported, at: field.place, field: field.name, "the connection type is \(quoted(field.text))",
@@ -125,9 +128,11 @@ struct AWSXMLFormat: ImportFormat {
         let theirs = element.child("vpn_gateway")
         func label(_ side: String, _ name: String) -> String { "\(side)/\(name)" }
         tunnel.localOutside =
-            try field(ours?["tunnel_outside_address"], "ip_address", as: "customer_gateway/tunnel_outside_address")?.address()
+            try field(ours?["tunnel_outside_address"], "ip_address", as: "customer_gateway/tunnel_outside_address")?
+            .address()
         tunnel.remoteOutside =
-            try field(theirs?["tunnel_outside_address"], "ip_address", as: "vpn_gateway/tunnel_outside_address")?.address()
+            try field(theirs?["tunnel_outside_address"], "ip_address", as: "vpn_gateway/tunnel_outside_address")?
+            .address()
         tunnel.insideLocal = try inside(ours, "customer_gateway", profile)
         tunnel.insideRemote = try inside(theirs, "vpn_gateway", profile)
         tunnel.insideLocal6 = try inside6(ours, "customer_gateway", profile)

@@ -41,7 +41,9 @@ struct Field {
         }
         var factor = 1
         if !unit.isEmpty {
-            guard let known = units[unit] else { throw fault("\(quoted(text)) is not a number with a unit that we know") }
+            guard let known = units[unit] else {
+                throw fault("\(quoted(text)) is not a number with a unit that we know")
+            }
             factor = known
         }
         let (value, overflow) = number.multipliedReportingOverflow(by: factor)
@@ -53,10 +55,12 @@ struct Field {
 
     /// A time in seconds: `28800`, `28800 seconds`, `8h`, `60min`.
     func seconds(_ range: ClosedRange<Int> = 1...31_536_000) throws(ImportError) -> Sourced<Int> {
-        try number(range, units: [
-            "s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "mins": 60, "minute": 60,
-            "minutes": 60, "h": 3600, "hour": 3600, "hours": 3600, "d": 86_400, "day": 86_400, "days": 86_400,
-        ])
+        try number(
+            range,
+            units: [
+                "s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "mins": 60, "minute": 60,
+                "minutes": 60, "h": 3600, "hour": 3600, "hours": 3600, "d": 86_400, "day": 86_400, "days": 86_400,
+            ])
     }
 
     func bytes(_ range: ClosedRange<Int>) throws(ImportError) -> Sourced<Int> {
@@ -117,16 +121,18 @@ struct Field {
         }
         let punctuation = Array(rule.punctuation.utf8)
         if let wrong = bytes.first(where: { byte in
-            !((48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || punctuation.contains(byte))
+            !((48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+                || punctuation.contains(byte))
         }) {
-            let kind = switch wrong {
-            case 32, 9: "a blank"
-            case 34, 39, 96: "a quotation mark"
-            case UInt8(ascii: "*"): "an asterisk (a masked key?)"
-            case 0..<32, 127: "a control character"
-            case 128...: "a character outside ASCII"
-            default: "a punctuation mark other than . and _"
-            }
+            let kind =
+                switch wrong {
+                case 32, 9: "a blank"
+                case 34, 39, 96: "a quotation mark"
+                case UInt8(ascii: "*"): "an asterisk (a masked key?)"
+                case 0..<32, 127: "a control character"
+                case 128...: "a character outside ASCII"
+                default: "a punctuation mark other than . and _"
+                }
             throw bad(
                 "the pre-shared key (\(text.count) characters) holds \(kind)",
                 remedy: "AWS keys are letters, digits, dots and underscores. " + ImportError.downloadAgain)
@@ -147,7 +153,9 @@ struct Field {
 enum Vocabulary {
     /// Lower case, without blanks, hyphens, underscores and the words that only say what kind of thing it is.
     private static func core(_ text: String, dropping words: [String]) -> String {
-        var bytes = text.lowercased().utf8.filter { $0 != 32 && $0 != 9 && $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "_") }
+        var bytes = text.lowercased().utf8.filter {
+            $0 != 32 && $0 != 9 && $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "_")
+        }
         for word in words where bytes.starts(with: word.utf8) { bytes.removeFirst(word.utf8.count) }
         return String(decoding: bytes, as: UTF8.self)
     }

@@ -49,7 +49,9 @@ struct GenericTextFormat: ImportFormat {
             }
             if let heading = Self.heading(lower) {
                 section = heading
-                if heading == .routing, lower.containsBytes("static") { isStatic = isStatic ?? Place(line: line.number) }
+                if heading == .routing, lower.containsBytes("static") {
+                    isStatic = isStatic ?? Place(line: line.number)
+                }
                 return
             }
             guard let field = Field(labelled: line.text, line: line.number) else { return }
@@ -65,7 +67,9 @@ struct GenericTextFormat: ImportFormat {
             if line.hasPrefix("outside ip addresses") { return .outside }
             if line.hasPrefix("inside ip addresses") { return .inside }
             if line.hasPrefix("4: static routing") || line.hasPrefix("4: border gateway") { return .routing }
-            if line.hasPrefix("bgp configuration options") || line.hasPrefix("static route configuration") { return .routing }
+            if line.hasPrefix("bgp configuration options") || line.hasPrefix("static route configuration") {
+                return .routing
+            }
             return nil
         }
 
@@ -91,24 +95,37 @@ struct GenericTextFormat: ImportFormat {
                 }
             case "pre-shared key":
                 section = .ike
-                try Self.set(&tunnel.psk, try field.key(profile.permitted.psk, placeholders: profile.placeholders), field)
+                try Self.set(
+                    &tunnel.psk, try field.key(profile.permitted.psk, placeholders: profile.placeholders), field)
             case "authentication algorithm":
                 let value = try field.integrity().map { [$0] }
-                if isPhase2(tunnel.integrity1 != nil) { try Self.set(&tunnel.integrity2, value, field) }
-                else { try Self.set(&tunnel.integrity1, value, field) }
+                if isPhase2(tunnel.integrity1 != nil) {
+                    try Self.set(&tunnel.integrity2, value, field)
+                } else {
+                    try Self.set(&tunnel.integrity1, value, field)
+                }
             case "encryption algorithm":
                 let value = try field.encryption().map { [$0] }
-                if isPhase2(tunnel.encryption1 != nil) { try Self.set(&tunnel.encryption2, value, field) }
-                else { try Self.set(&tunnel.encryption1, value, field) }
+                if isPhase2(tunnel.encryption1 != nil) {
+                    try Self.set(&tunnel.encryption2, value, field)
+                } else {
+                    try Self.set(&tunnel.encryption1, value, field)
+                }
             case "lifetime":
-                if isPhase2(tunnel.lifetime1 != nil) { try Self.set(&tunnel.lifetime2, try field.seconds(), field) }
-                else { try Self.set(&tunnel.lifetime1, try field.seconds(), field) }
+                if isPhase2(tunnel.lifetime1 != nil) {
+                    try Self.set(&tunnel.lifetime2, try field.seconds(), field)
+                } else {
+                    try Self.set(&tunnel.lifetime1, try field.seconds(), field)
+                }
             case "diffie-hellman": try Self.set(&tunnel.groups1, try field.group().map { [$0] }, field)
             case "perfect forward secrecy":
                 // Old files write the phase 1 group under this label too.
                 let value = try field.group().map { [$0] }
-                if section == .ike, tunnel.groups1 == nil { tunnel.groups1 = value }
-                else { try Self.set(&tunnel.groups2, value, field) }
+                if section == .ike, tunnel.groups1 == nil {
+                    tunnel.groups1 = value
+                } else {
+                    try Self.set(&tunnel.groups2, value, field)
+                }
             case "protocol":
                 section = .ipsec
                 guard field.text.lowercased() == "esp" else { throw field.fault("\(quoted(field.text)) is not ESP") }
@@ -133,7 +150,8 @@ struct GenericTextFormat: ImportFormat {
         }
 
         private static let labels: Set<String> = [
-            "ike version", "authentication method", "pre-shared key", "authentication algorithm", "encryption algorithm",
+            "ike version", "authentication method", "pre-shared key", "authentication algorithm",
+            "encryption algorithm",
             "lifetime", "diffie-hellman", "perfect forward secrecy", "protocol", "mode", "dpd interval", "dpd retries",
             "tcp mss adjustment", "tunnel interface mtu", "customer gateway", "virtual private gateway", "vpn gateway",
             "transit gateway", "customer gateway asn", "virtual private gateway asn", "vpn gateway asn",
@@ -152,12 +170,18 @@ struct GenericTextFormat: ImportFormat {
         private mutating func takeAddress(_ field: Field, isOurs: Bool, _ tunnel: inout VPNTunnel) throws(ImportError) {
             switch section {
             case .outside:
-                if isOurs { try Self.set(&tunnel.localOutside, try field.address(), field) }
-                else { try Self.set(&tunnel.remoteOutside, try field.address(), field) }
+                if isOurs {
+                    try Self.set(&tunnel.localOutside, try field.address(), field)
+                } else {
+                    try Self.set(&tunnel.remoteOutside, try field.address(), field)
+                }
             case .inside:
                 let prefix = try field.prefix(defaultLength: context.profile.tunnelInterface.insideLength)
-                if isOurs { try Self.set(&tunnel.insideLocal, prefix, field) }
-                else { try Self.set(&tunnel.insideRemote, prefix, field) }
+                if isOurs {
+                    try Self.set(&tunnel.insideLocal, prefix, field)
+                } else {
+                    try Self.set(&tunnel.insideRemote, prefix, field)
+                }
             default:
                 throw field.fault(
                     "this line stands neither under 'Outside IP Addresses' nor under 'Inside IP Addresses'")
@@ -184,7 +208,8 @@ struct GenericTextFormat: ImportFormat {
         mutating func finish(into connection: inout VPNConnection) throws(ImportError) {
             let hasBGP = tunnels.contains { $0.localASN != nil || $0.remoteASN != nil }
             if hasBGP {
-                connection.routing = Sourced(.bgp, .file, tunnels.lazy.compactMap { $0.localASN ?? $0.remoteASN }.first?.place)
+                connection.routing = Sourced(
+                    .bgp, .file, tunnels.lazy.compactMap { $0.localASN ?? $0.remoteASN }.first?.place)
             } else if let isStatic {
                 connection.routing = Sourced(.static, .file, isStatic)
             }

@@ -20,17 +20,20 @@ public struct ImportDocument: Sendable {
     public init(_ bytes: [UInt8]) throws(ImportError) {
         guard bytes.count <= Self.sizeLimit else {
             throw ImportError(
-                .tooLarge, "the file has \(bytes.count) bytes; a VPN configuration has a few thousand, and at most "
+                .tooLarge,
+                "the file has \(bytes.count) bytes; a VPN configuration has a few thousand, and at most "
                     + "\(Self.sizeLimit) are read", remedy: "Check that this is the right file.")
         }
         let decoded: String
         if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
             let isLittle = bytes[0] == 0xFF
             let units = stride(from: 2, to: bytes.count - 1, by: 2).map { at -> UInt16 in
-                isLittle ? UInt16(bytes[at + 1]) << 8 | UInt16(bytes[at]) : UInt16(bytes[at]) << 8 | UInt16(bytes[at + 1])
+                isLittle
+                    ? UInt16(bytes[at + 1]) << 8 | UInt16(bytes[at]) : UInt16(bytes[at]) << 8 | UInt16(bytes[at + 1])
             }
             guard let text = String(validating: units, as: UTF16.self) else {
-                throw ImportError(.notText, "the file begins like UTF-16 text but is not valid UTF-16",
+                throw ImportError(
+                    .notText, "the file begins like UTF-16 text but is not valid UTF-16",
                     remedy: "Save it as UTF-8.")
             }
             decoded = text
@@ -45,7 +48,8 @@ public struct ImportDocument: Sendable {
         }
         if let zero = decoded.utf8.firstIndex(of: 0) {
             let line = decoded.utf8[..<zero].count(where: { $0 == 10 }) + 1
-            throw ImportError(.notText, at: Place(line: line), "the file holds binary data", remedy: ImportError.downloadAgain)
+            throw ImportError(
+                .notText, at: Place(line: line), "the file holds binary data", remedy: ImportError.downloadAgain)
         }
         self.init(text: decoded)
     }
@@ -104,10 +108,11 @@ public struct ImportDocument: Sendable {
         guard found else { return nil }
         if isEscape { result.append(UInt8(ascii: "\\")) }
         var document = ImportDocument(text: trimmed(String(decoding: result, as: UTF8.self), also: "\""))
-        document.warnings = warnings + [
-            "the file is a broken copy: line breaks and quotation marks were written as \\n and \\\"; they were read "
-                + "as meant"
-        ]
+        document.warnings =
+            warnings + [
+                "the file is a broken copy: line breaks and quotation marks were written as \\n and \\\"; they were "
+                    + "read as meant"
+            ]
         return document
     }
 

@@ -53,7 +53,8 @@ public struct ImportError: Error, Hashable, Sendable, CustomStringConvertible {
         return error
     }
 
-    static let downloadAgain = "Download the configuration again, or save the output of "
+    static let downloadAgain =
+        "Download the configuration again, or save the output of "
         + "'aws ec2 describe-vpn-connections' and import that."
 }
 
@@ -70,7 +71,8 @@ func quoted(_ text: String) -> String {
     for word in bytes.split(whereSeparator: { !isKeyByte($0) }) {
         let hasDigit = word.contains { (48...57).contains($0) }
         let hasLetter = word.contains { (65...90).contains($0) || (97...122).contains($0) }
-        let isMixedCase = word.contains { (65...90).contains($0) } && word.dropFirst().contains { (97...122).contains($0) }
+        let isMixedCase =
+            word.contains { (65...90).contains($0) } && word.dropFirst().contains { (97...122).contains($0) }
         if word.count >= 16 || (word.count >= 8 && hasLetter && (hasDigit || isMixedCase)) {
             return "a text of \(text.count) characters (not shown: it could be a key)"
         }

@@ -23,13 +23,17 @@ enum ImportFormats {
         ClientVPNProfile(),
         AWSJSONFormat(),
         AWSXMLFormat(),
-        UnreadableFormat("a Windows Server configuration (netsh)") { $0.has(part: "netsh advfirewall consec add rule") },
+        UnreadableFormat("a Windows Server configuration (netsh)") {
+            $0.has(part: "netsh advfirewall consec add rule")
+        },
         StrongSwanTextFormat(),
         UnreadableFormat("an Openswan or Libreswan configuration") {
             $0.has(setting: "phase2alg") || $0.has(setting: "dpdaction", value: "restart_by_peer")
         },
         UnreadableFormat("a FortiOS CLI configuration") { $0.has(prefix: "config vpn ipsec phase1-interface") },
-        UnreadableFormat("instructions for the FortiOS web page") { $0.has(part: "Select \"Enable IPsec Interface Mode\"") },
+        UnreadableFormat("instructions for the FortiOS web page") {
+            $0.has(part: "Select \"Enable IPsec Interface Mode\"")
+        },
         UnreadableFormat("instructions for pfSense") { $0.has(part: "Add a new Phase1 entry") },
         UnreadableFormat("a Vyatta, VyOS or EdgeOS configuration") { $0.has(prefix: "set vpn ipsec ike-group") },
         UnreadableFormat("a Juniper JunOS configuration") { $0.has(prefix: "set security ike proposal") },
@@ -37,9 +41,12 @@ enum ImportFormats {
         UnreadableFormat("a Palo Alto PAN-OS configuration") { $0.has(prefix: "edit network ike crypto-profiles") },
         UnreadableFormat("a SonicWall SonicOS configuration") { $0.has(prefix: "vpn policy tunnel-interface") },
         UnreadableFormat("a Yamaha RTX configuration") { document in
-            document.lines.contains { $0.text.hasPrefix("ipsec ike pre-shared-key ") && $0.text.containsBytes(" text ") }
+            document.lines.contains {
+                $0.text.hasPrefix("ipsec ike pre-shared-key ") && $0.text.containsBytes(" text ")
+            }
         },
-        UnreadableFormat("a policy-based Cisco ASA configuration (one crypto map for both peers)", isPolicyBased: true) {
+        UnreadableFormat("a policy-based Cisco ASA configuration (one crypto map for both peers)", isPolicyBased: true)
+        {
             $0.has(prefix: "crypto map amzn_vpn_map")
         },
         UnreadableFormat("a Cisco ASA configuration") { document in
@@ -52,7 +59,8 @@ enum ImportFormats {
     ]
 
     /// What we read, in words.
-    static let readable = "describe-vpn-connections JSON, CustomerGatewayConfiguration XML, and the Generic and "
+    static let readable =
+        "describe-vpn-connections JSON, CustomerGatewayConfiguration XML, and the Generic and "
         + "strongSwan text downloads"
 
     static func format(of document: ImportDocument) throws(ImportError) -> any ImportFormat {
@@ -101,7 +109,8 @@ struct UnreadableFormat: ImportFormat {
         }
         throw ImportError(
             .unreadableFormat, reason + "; Gatehouse reads \(ImportFormats.readable)",
-            remedy: "In the AWS console download the configuration for vendor Generic or strongSwan, or save the output "
+            remedy:
+                "In the AWS console download the configuration for vendor Generic or strongSwan, or save the output "
                 + "of 'aws ec2 describe-vpn-connections'.")
     }
 }
@@ -117,7 +126,10 @@ struct ClientVPNProfile: ImportFormat {
             if line.text.containsBytes("ExportClientVpnClientConfigurationResponse") { return true }
             if line.text.containsBytes("cvpn-endpoint-") { hasEndpoint = true }
             if line.text.hasPrefix("remote "), line.text.containsBytes(".clientvpn."),
-                line.text.containsBytes("amazonaws.com") { return true }
+                line.text.containsBytes("amazonaws.com")
+            {
+                return true
+            }
         }
         return hasEndpoint && !document.text.containsBytes("vpn_connection")
             && !document.text.containsBytes("VpnConnectionId")
@@ -163,7 +175,9 @@ extension ImportDocument {
 
     /// A line that says that something was left out.
     var ellipsis: Line? {
-        let marks: Set = ["...", "…", "[...]", "[…]", "(...)", "<snip>", "[snip]", "-- snip --", "....", ".....", "......"]
+        let marks: Set = [
+            "...", "…", "[...]", "[…]", "(...)", "<snip>", "[snip]", "-- snip --", "....", ".....", "......",
+        ]
         return lines.first { marks.contains($0.text.lowercased()) }
     }
 }

@@ -133,7 +133,9 @@ struct JSONTree: Sendable {
             repeat {
                 skipBlanks()
                 guard at < bytes.count else { throw fault("it ends inside an object: the file was cut short") }
-                guard bytes[at] == UInt8(ascii: "\"") else { throw fault("a field name in quotation marks was expected") }
+                guard bytes[at] == UInt8(ascii: "\"") else {
+                    throw fault("a field name in quotation marks was expected")
+                }
                 let key = try string()
                 guard take(UInt8(ascii: ":")) else { throw fault("a colon was expected after a field name") }
                 guard fields[key] == nil else { throw fault("the field \(quoted(key)) stands twice in one object") }
@@ -193,11 +195,15 @@ struct JSONTree: Sendable {
             var result: [UInt8] = []
             while true {
                 let start = at
-                while at < bytes.count, bytes[at] != UInt8(ascii: "\""), bytes[at] != UInt8(ascii: "\\"), bytes[at] >= 32 {
+                while at < bytes.count, bytes[at] != UInt8(ascii: "\""), bytes[at] != UInt8(ascii: "\\"),
+                    bytes[at] >= 32
+                {
                     at += 1
                 }
                 result.append(contentsOf: bytes[start..<at])
-                guard at < bytes.count else { throw fault("a text has no closing quotation mark: the file was cut short") }
+                guard at < bytes.count else {
+                    throw fault("a text has no closing quotation mark: the file was cut short")
+                }
                 switch bytes[at] {
                 case UInt8(ascii: "\""):
                     at += 1
@@ -226,7 +232,8 @@ struct JSONTree: Sendable {
             case UInt8(ascii: "u"):
                 var code = try hexadecimal()
                 if (0xD800..<0xDC00).contains(code) {
-                    guard bytes.count - at >= 2, bytes[at] == UInt8(ascii: "\\"), bytes[at + 1] == UInt8(ascii: "u") else {
+                    guard bytes.count - at >= 2, bytes[at] == UInt8(ascii: "\\"), bytes[at + 1] == UInt8(ascii: "u")
+                    else {
                         throw fault("half of a surrogate pair")
                     }
                     at += 2

@@ -32,7 +32,8 @@ indirect enum OrderedJSON: Sendable {
         case .object(let fields):
             guard !fields.isEmpty else { return "{}" }
             return "{\n"
-                + fields.map { inner + Self.quote($0.0) + ": " + $0.1.text(indent: indent + 2) }.joined(separator: ",\n")
+                + fields.map { inner + Self.quote($0.0) + ": " + $0.1.text(indent: indent + 2) }.joined(
+                    separator: ",\n")
                 + "\n\(outer)}"
         }
     }
@@ -100,11 +101,14 @@ extension ImportPlan {
             ("integrity", .strings(phase1.integrity.map(\.rawValue))),
             ("dhGroups", .array(phase1.dhGroups.map { .int(Int($0.rawValue)) })),
             ("lifetimeSeconds", .int(phase1.lifetimeSeconds)),
-            ("dpd", .object([
-                ("delaySeconds", .int(phase1.dpd.delaySeconds)),
-                ("timeoutSeconds", .int(phase1.dpd.timeoutSeconds)),
-                ("action", .string(phase1.dpd.action.rawValue)),
-            ])),
+            (
+                "dpd",
+                .object([
+                    ("delaySeconds", .int(phase1.dpd.delaySeconds)),
+                    ("timeoutSeconds", .int(phase1.dpd.timeoutSeconds)),
+                    ("action", .string(phase1.dpd.action.rawValue)),
+                ])
+            ),
             ("prf", .strings(prf.map(\.rawValue))),
             ("bindAddress", .optional(phase1.bindAddress?.description)),
             ("forceUDPEncapsulation", .bool(phase1.forceUDPEncapsulation)),

@@ -101,11 +101,15 @@ struct PlanRules {
     }
 
     private func require(_ tunnel: VPNTunnel, _ number: Int) throws(ImportError) {
-        func missing(_ what: String, _ remedy: String = "The file looks cut short. " + ImportError.downloadAgain) -> ImportError {
+        func missing(_ what: String, _ remedy: String = "The file looks cut short. " + ImportError.downloadAgain)
+            -> ImportError
+        {
             ImportError(
                 .missingValue, at: tunnel.place, field: "tunnel \(number)", "\(what) is missing", remedy: remedy)
         }
-        guard let remote = tunnel.remoteOutside else { throw missing("AWS's outside address (virtual private gateway)") }
+        guard let remote = tunnel.remoteOutside else {
+            throw missing("AWS's outside address (virtual private gateway)")
+        }
         guard tunnel.psk != nil else {
             throw missing(
                 "the pre-shared key",
@@ -139,7 +143,8 @@ struct PlanRules {
         if let a = tunnel.ownInside, let b = other.ownInside, a.value.network == b.value.network {
             throw ImportError(
                 .contradiction, at: a.place,
-                "both tunnels have the inside network \(a.value.network), first on \(b.place?.description ?? "another line")",
+                "both tunnels have the inside network \(a.value.network), first on "
+                    + (b.place?.description ?? "another line"),
                 remedy: "AWS gives each tunnel a network of its own. " + ImportError.downloadAgain)
         }
     }
@@ -156,7 +161,8 @@ struct PlanRules {
         let isIPv6 = connection.isIPv6Inside?.value == true
         let defaults = profile.defaults
         // A file with IPv6 inside still has IPv4 addresses there: both are asked for, and AWS narrows them.
-        let any = Sourced(isIPv6 ? [defaults.selectorsIPv4, defaults.selectorsIPv6] : [defaults.selectorsIPv4], .default)
+        let any = Sourced(
+            isIPv6 ? [defaults.selectorsIPv4, defaults.selectorsIPv6] : [defaults.selectorsIPv4], .default)
         let localSelectors = connection.localSelectors ?? any
         let remoteSelectors = connection.remoteSelectors ?? any
 
@@ -175,14 +181,17 @@ struct PlanRules {
         var remote = Sourced(clean(options.remoteNetworks, "--remote-network", &notes), .option)
         if remote.value.isEmpty {
             let configured = remoteSelectors.value.filter { $0.length > 0 }
-            remote = configured.isEmpty
+            remote =
+                configured.isEmpty
                 ? Sourced([], .default) : Sourced(configured, remoteSelectors.origin, remoteSelectors.place)
             if configured.isEmpty {
                 notes.add(
                     routing == .bgp
-                        ? "no AWS file names the networks behind AWS (with BGP they would be announced in the tunnel); give "
-                            + "them with --remote-network"
-                        : "routing is static and no AWS file names the networks behind AWS; give them with --remote-network")
+                        ? "no AWS file names the networks behind AWS (with BGP they would be announced in the tunnel); "
+                            + "give them with --remote-network"
+                        : "routing is static and no AWS file names the networks behind AWS; give them with "
+                            + "--remote-network"
+                )
             }
         }
         return Networks(

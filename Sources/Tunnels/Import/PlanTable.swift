@@ -12,9 +12,13 @@ extension ImportPlan {
         lines.append("  " + Self.row("customer gateway", customerGatewayID ?? "(not in the file)"))
         lines.append("  " + Self.row("AWS gateway", vpnGatewayID ?? "(not in the file)"))
         lines.append("  " + Self.row("routing", routing.rawValue + Self.mark(routingOrigin)))
-        if !staticRoutes.isEmpty { lines += Self.wrapped("AWS routes to us", staticRoutes.map(\.description), indent: 2) }
-        lines += Self.wrapped("local networks", localNetworks.map(\.description), indent: 2, none: "(none: --local-network)")
-        lines += Self.wrapped("remote networks", remoteNetworks.map(\.description), indent: 2, none: "(none: --remote-network)")
+        if !staticRoutes.isEmpty {
+            lines += Self.wrapped("AWS routes to us", staticRoutes.map(\.description), indent: 2)
+        }
+        lines += Self.wrapped(
+            "local networks", localNetworks.map(\.description), indent: 2, none: "(none: --local-network)")
+        lines += Self.wrapped(
+            "remote networks", remoteNetworks.map(\.description), indent: 2, none: "(none: --remote-network)")
         for planned in tunnels {
             lines.append("")
             lines += rows(planned, showSecrets)
@@ -62,9 +66,11 @@ extension ImportPlan {
         var current = ""
         for (index, item) in items.enumerated() {
             let piece = item + (index == items.count - 1 ? mark : ",")
-            if current.isEmpty { current = piece }
-            else if current.count + 1 + piece.count <= room { current += " " + piece }
-            else {
+            if current.isEmpty {
+                current = piece
+            } else if current.count + 1 + piece.count <= room {
+                current += " " + piece
+            } else {
                 lines.append(current)
                 current = piece
             }
@@ -110,7 +116,8 @@ extension ImportPlan {
         if let bind = phase1.bindAddress { lines.append("    " + Self.row("sent from", "\(bind) +")) }
         if let identity = phase1.localID { add("our identity", "phase1.localID", identity.description) }
         if let identity = phase1.remoteID { add("AWS's identity", "phase1.remoteID", identity.description) }
-        let key = showSecrets
+        let key =
+            showSecrets
             ? String(decoding: phase1.psk.exposedBytes, as: UTF8.self) : "(hidden, \(phase1.psk.count) characters)"
         add("pre-shared key", "phase1.psk", key)
         if phase1.forceUDPEncapsulation { lines.append("    " + Self.row("encapsulation", "always in UDP 4500")) }

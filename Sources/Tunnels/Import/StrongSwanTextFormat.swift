@@ -59,7 +59,9 @@ struct StrongSwanTextFormat: ImportFormat {
                 sections.append(Section(name: words[1], tunnel: VPNTunnel(place: place)))
             } else if TextFile.tunnelNumber(line.text) != nil {
                 inDefault = false
-            } else if let at = words.firstIndex(of: "PSK") ?? words.firstIndex(of: ":PSK"), at + 1 < words.count, at <= 3 {
+            } else if let at = words.firstIndex(of: "PSK") ?? words.firstIndex(of: ":PSK"), at + 1 < words.count,
+                at <= 3
+            {
                 try takeKey(line, words, at)
             } else if line.text.containsBytes("ip addr add ") || line.text.containsBytes("ip address add ") {
                 try takeInside(words, place)
@@ -74,7 +76,8 @@ struct StrongSwanTextFormat: ImportFormat {
         }
 
         private static let names: Set<String> = [
-            "left", "leftid", "right", "rightid", "leftauth", "rightauth", "authby", "keyexchange", "ike", "ikelifetime",
+            "left", "leftid", "right", "rightid", "leftauth", "rightauth", "authby", "keyexchange", "ike",
+            "ikelifetime",
             "esp", "lifetime", "keylife", "leftsubnet", "rightsubnet", "dpddelay", "dpdtimeout", "type",
         ]
 
@@ -86,7 +89,8 @@ struct StrongSwanTextFormat: ImportFormat {
                 throw ImportError(
                     .contradiction, at: field.place, field: field.name,
                     "this differs from what \(known.place) says for the same 'conn'",
-                    remedy: "If a line 'conn …' was lost in copying, put it back; else download the configuration again.")
+                    remedy:
+                        "If a line 'conn …' was lost in copying, put it back; else download the configuration again.")
             }
             sections[sections.count - 1].settings[field.name] = field
         }
@@ -135,7 +139,9 @@ struct StrongSwanTextFormat: ImportFormat {
 
         /// `#leftupdown="… -ln NAME -ll L/30 -lr R/30 …"`.
         private mutating func takeUpdown(_ words: [String], _ place: Place) throws(ImportError) {
-            guard let local = field(words, after: "-ll", place), let remote = field(words, after: "-lr", place) else { return }
+            guard let local = field(words, after: "-ll", place), let remote = field(words, after: "-lr", place) else {
+                return
+            }
             guard let name = field(words, after: "-ln", place)?.text ?? sections.last?.name else { return }
             try setInside(name, local, remote)
         }
@@ -159,7 +165,8 @@ struct StrongSwanTextFormat: ImportFormat {
 
         /// `ip link set NAME up mtu 1419`.
         private mutating func takeMTU(_ words: [String], _ place: Place) throws(ImportError) {
-            guard let mtu = field(words, after: "mtu", place), let at = words.firstIndex(of: "set"), at + 1 < words.count,
+            guard let mtu = field(words, after: "mtu", place), let at = words.firstIndex(of: "set"),
+                at + 1 < words.count,
                 let index = sections.firstIndex(where: { $0.name == words[at + 1] || words.contains($0.name) })
             else { return }
             sections[index].tunnel.mtu = try mtu.bytes(576...1500)
@@ -170,7 +177,8 @@ struct StrongSwanTextFormat: ImportFormat {
             for var section in sections {
                 section.settings.merge(defaults) { own, _ in own }
                 try apply(section.settings, to: &section.tunnel)
-                if let remote = section.tunnel.remoteOutside, let key = keys.first(where: { $0.remote == remote.value }) {
+                if let remote = section.tunnel.remoteOutside, let key = keys.first(where: { $0.remote == remote.value })
+                {
                     section.tunnel.psk = key.psk
                     if let local = key.local {
                         if let known = section.tunnel.localOutside, known.value != local {
@@ -179,7 +187,8 @@ struct StrongSwanTextFormat: ImportFormat {
                                 "the key belongs to \(local), but \(known.place?.description ?? "leftid") says leftid="
                                     + "\(known.value)", remedy: ImportError.downloadAgain)
                         }
-                        section.tunnel.localOutside = section.tunnel.localOutside ?? Sourced(local, .file, key.psk.place)
+                        section.tunnel.localOutside =
+                            section.tunnel.localOutside ?? Sourced(local, .file, key.psk.place)
                     }
                 }
                 tunnels.append(section.tunnel)
@@ -196,11 +205,16 @@ struct StrongSwanTextFormat: ImportFormat {
                         remedy: "Gatehouse imports connections with pre-shared keys.")
                 }
             }
-            if let field = settings["type"], field.text != "tunnel" { throw field.fault("\(quoted(field.text)) is not tunnel mode") }
+            if let field = settings["type"], field.text != "tunnel" {
+                throw field.fault("\(quoted(field.text)) is not tunnel mode")
+            }
             tunnel.remoteOutside = try settings["right"]?.address()
             if let field = settings["leftid"] {
-                if let address = IPAddress(field.text) { tunnel.localOutside = field.sourced(address) }
-                else if let identity = identity(field) { tunnel.localID = field.sourced(identity) }
+                if let address = IPAddress(field.text) {
+                    tunnel.localOutside = field.sourced(address)
+                } else if let identity = identity(field) {
+                    tunnel.localID = field.sourced(identity)
+                }
             } else if let field = settings["left"], let address = IPAddress(field.text) {
                 tunnel.localOutside = field.sourced(address)
             }
@@ -262,7 +276,9 @@ struct StrongSwanTextFormat: ImportFormat {
                 for word in trimmed(proposal).split(separator: "-").map(String.init) {
                     if let algorithm = Vocabulary.encryption(word) {
                         if !encryption.contains(algorithm) { encryption.append(algorithm) }
-                    } else if let algorithm = Vocabulary.integrity(word.hasPrefix("prf") ? String(word.dropFirst(3)) : word) {
+                    } else if let algorithm = Vocabulary.integrity(
+                        word.hasPrefix("prf") ? String(word.dropFirst(3)) : word)
+                    {
                         if !integrity.contains(algorithm) { integrity.append(algorithm) }
                     } else if let group = Vocabulary.group(word) {
                         if !groups.contains(group) { groups.append(group) }

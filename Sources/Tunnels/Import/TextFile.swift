@@ -52,8 +52,8 @@ enum TextFile {
         if let known = slot, known.value != id.value {
             throw ImportError(
                 .contradiction, at: field.place, field: field.name,
-                "this says \(id.value), and \(known.place?.description ?? "another line") says \(known.value): the file "
-                    + "holds more than one connection", remedy: "Import each connection from a file of its own.")
+                "this says \(id.value), and \(known.place?.description ?? "another line") says \(known.value): the "
+                    + "file holds more than one connection", remedy: "Import each connection from a file of its own.")
         }
         slot = slot ?? id
     }
@@ -96,14 +96,17 @@ extension Field {
         let isPlain = text.utf8.allSatisfy {
             (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || "-:/".utf8.contains($0)
         }
-        guard isPlain, text.utf8.count <= 128, text.utf8.contains(UInt8(ascii: "-")), text.hasPrefix(prefix ?? "") else {
-            throw fault("\(quoted(text)) is no AWS identifier" + (prefix.map { " such as \($0)0a1b2c3d4e5f60718" } ?? ""))
+        guard isPlain, text.utf8.count <= 128, text.utf8.contains(UInt8(ascii: "-")), text.hasPrefix(prefix ?? "")
+        else {
+            throw fault(
+                "\(quoted(text)) is no AWS identifier" + (prefix.map { " such as \($0)0a1b2c3d4e5f60718" } ?? ""))
         }
         if let dash = text.utf8.firstIndex(of: UInt8(ascii: "-")), !text.hasPrefix("arn:") {
             let digits = text.utf8[text.utf8.index(after: dash)...]
             let isHexadecimal = digits.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
             if !isHexadecimal || (digits.count != 8 && digits.count != 17) {
-                warnings.append("\(place), \(name): an AWS identifier has 8 or 17 hexadecimal digits; this one does not")
+                warnings.append(
+                    "\(place), \(name): an AWS identifier has 8 or 17 hexadecimal digits; this one does not")
             }
         }
         return sourced(text)

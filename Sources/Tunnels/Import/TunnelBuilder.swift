@@ -32,7 +32,8 @@ struct TunnelBuilder {
         return value.value
     }
 
-    private mutating func take<Value: Sendable>(_ name: String, _ value: Sourced<Value>?, default other: Value) -> Value {
+    private mutating func take<Value: Sendable>(_ name: String, _ value: Sourced<Value>?, default other: Value) -> Value
+    {
         take(name, value ?? Sourced(other, .default))
     }
 
@@ -70,7 +71,8 @@ struct TunnelBuilder {
         if let identity = tunnel.localID { origins.append(("phase1.localID", identity.origin)) }
         if let identity = tunnel.remoteID { origins.append(("phase1.remoteID", identity.origin)) }
         let key = take("phase1.psk", psk)
-        let encryption = take("phase1.encryption", tunnel.encryption1, default: profile.permitted.encryption.map(\.name))
+        let encryption = take(
+            "phase1.encryption", tunnel.encryption1, default: profile.permitted.encryption.map(\.name))
         let integrity = take("phase1.integrity", tunnel.integrity1, default: profile.permitted.integrity.map(\.name))
         let groups = take("phase1.dhGroups", tunnel.groups1, default: profile.permitted.phase1Groups)
         // IKEv2's PRF is in no file: HMAC of the integrity hash, with AES-GCM too.
@@ -78,14 +80,16 @@ struct TunnelBuilder {
         let lifetime = take(
             "phase1.lifetimeSeconds", tunnel.lifetime1, default: profile.defaults.phase1LifetimeSeconds)
         if !profile.permitted.phase1LifetimeSeconds.contains(lifetime) {
-            notes.add("the phase 1 lifetime of \(lifetime) s is outside what AWS permits (900 to 28800)", tunnel: number)
+            notes.add(
+                "the phase 1 lifetime of \(lifetime) s is outside what AWS permits (900 to 28800)", tunnel: number)
         }
         let dpd = dpd(&notes)
         origins.append(("phase1.prf", .derived))
         noteAlgorithms(encryption, integrity, groups, &notes)
         if tunnel.isStartedByAWS?.value == true {
             notes.add(
-                "AWS starts this tunnel too (startup action 'start'); Gatehouse also starts it, and the first one up is used",
+                "AWS starts this tunnel too (startup action 'start'); Gatehouse also starts it, and the first "
+                    + "one up is used",
                 tunnel: number)
         }
         let bind = context.options.localAddress
@@ -116,8 +120,8 @@ struct TunnelBuilder {
                 remedy: "Permit ikev2 in the tunnel options at AWS (Modify VPN tunnel options), then import again.")
         }
         notes.add(
-            "the file says IKEv1, as AWS's samples do; the AWS endpoint speaks IKEv2 as well unless its options forbid it, "
-                + "and Gatehouse uses IKEv2", tunnel: number)
+            "the file says IKEv1, as AWS's samples do; the AWS endpoint speaks IKEv2 as well unless its options forbid "
+                + "it, and Gatehouse uses IKEv2", tunnel: number)
         return Sourced(ours, .default)
     }
 
@@ -181,8 +185,9 @@ struct TunnelBuilder {
             groups == [minimum.group]
         {
             notes.add(
-                "the algorithms are the minimum set (aes128, sha1, group 2) that every AWS file of this kind shows, whatever "
-                    + "the tunnel options are; 'aws ec2 describe-vpn-connections' shows the options", tunnel: number)
+                "the algorithms are the minimum set (aes128, sha1, group 2) that every AWS file of this kind shows, "
+                    + "whatever the tunnel options are; 'aws ec2 describe-vpn-connections' shows the options",
+                tunnel: number)
         }
         var weak = integrity.contains(.sha1) ? ["SHA-1"] : []
         weak += groups.filter(\.isWeak).map { "DH group \($0.rawValue)" }
@@ -190,15 +195,17 @@ struct TunnelBuilder {
         let isOnlyWeak = integrity == [.sha1] || groups.allSatisfy(\.isWeak)
         notes.add(
             isOnlyWeak
-                ? "weak by today's measure: \(weak.joined(separator: ", ")); permit stronger ones in the tunnel options at AWS"
-                : "AWS takes the lowest value that both sides offer, and the weak \(weak.joined(separator: ", ")) are among "
-                    + "them; take them out of the tunnel options at AWS", tunnel: number)
+                ? "weak by today's measure: \(weak.joined(separator: ", ")); permit stronger ones in the tunnel "
+                    + "options at AWS"
+                : "AWS takes the lowest value that both sides offer, and the weak \(weak.joined(separator: ", ")) are "
+                    + "among them; take them out of the tunnel options at AWS", tunnel: number)
     }
 
     // MARK: Phase 2
 
     private mutating func phase2(_ phase1: Phase1, _ notes: inout PlanRules.Notes) -> Phase2 {
-        let encryption = take("phase2.encryption", tunnel.encryption2, default: profile.permitted.encryption.map(\.name))
+        let encryption = take(
+            "phase2.encryption", tunnel.encryption2, default: profile.permitted.encryption.map(\.name))
         let integrity = take("phase2.integrity", tunnel.integrity2, default: profile.permitted.integrity.map(\.name))
         let groups = take("phase2.pfsGroups", tunnel.groups2, default: profile.permitted.phase2Groups)
         let lifetime = take(
@@ -208,7 +215,8 @@ struct TunnelBuilder {
         }
         if lifetime >= phase1.lifetimeSeconds {
             notes.add(
-                "the phase 2 lifetime of \(lifetime) s is not below the phase 1 lifetime of \(phase1.lifetimeSeconds) s",
+                "the phase 2 lifetime of \(lifetime) s is not below the phase 1 lifetime of "
+                    + "\(phase1.lifetimeSeconds) s",
                 tunnel: number)
         }
         if groups.isEmpty {
@@ -225,7 +233,8 @@ struct TunnelBuilder {
         }
         return Phase2(
             encryption: encryption, integrity: integrity, pfsGroups: groups, lifetimeSeconds: lifetime,
-            localSelectors: localSelectors, remoteSelectors: remoteSelectors, esn: profile.ours.esn, replayWindow: window,
+            localSelectors: localSelectors, remoteSelectors: remoteSelectors, esn: profile.ours.esn,
+            replayWindow: window,
             rekeyMarginSeconds: rekeyMargin(profile.ours.phase2RekeyMarginSeconds, lifetime: lifetime))
     }
 
@@ -275,7 +284,8 @@ struct TunnelBuilder {
         let terms = profile.tunnelInterface
         guard local.family == .ipv4 else { return }
         let pair = "\(local) and \(remote)"
-        if local.length != terms.insideLength || remote.length != terms.insideLength || local.network != remote.network {
+        if local.length != terms.insideLength || remote.length != terms.insideLength || local.network != remote.network
+        {
             notes.add("the inside addresses \(pair) are not in one /\(terms.insideLength) network", tunnel: number)
         } else {
             if let reserved = terms.reservedInside.first(where: { $0.contains(local.address) }) {
@@ -288,13 +298,16 @@ struct TunnelBuilder {
             }
         }
         if !terms.insideNetwork.contains(local.address) || !terms.insideNetwork.contains(remote.address) {
-            notes.add("the inside addresses \(pair) are outside \(terms.insideNetwork), where AWS has them", tunnel: number)
+            notes.add(
+                "the inside addresses \(pair) are outside \(terms.insideNetwork), where AWS has them", tunnel: number)
         }
     }
 
     // MARK: BGP
 
-    private mutating func bgp(_ inside: Tunnel.Inside, _ notes: inout PlanRules.Notes) throws(ImportError) -> Tunnel.BGP? {
+    private mutating func bgp(_ inside: Tunnel.Inside, _ notes: inout PlanRules.Notes) throws(ImportError) -> Tunnel
+        .BGP?
+    {
         guard routing == .bgp else { return nil }
         guard let local = tunnel.localASN, let remote = tunnel.remoteASN else {
             notes.add(

@@ -38,7 +38,9 @@ struct TunnelOptions {
             }
             let inside = try insidePair(entry)
             if hasXML {
-                guard let index = try index(of: entry, outside: outside, inside: inside, in: connection) else { continue }
+                guard let index = try index(of: entry, outside: outside, inside: inside, in: connection) else {
+                    continue
+                }
                 try apply(entry, outside, inside, to: &connection.tunnels[index], &connection.warnings)
             } else {
                 var tunnel = VPNTunnel(place: Place(line: entry.line))
@@ -53,11 +55,14 @@ struct TunnelOptions {
         in connection: VPNConnection
     ) throws(ImportError) -> Int? {
         if let outside {
-            if let index = connection.tunnels.firstIndex(where: { $0.remoteOutside?.value == outside.value }) { return index }
+            if let index = connection.tunnels.firstIndex(where: { $0.remoteOutside?.value == outside.value }) {
+                return index
+            }
             throw ImportError(
                 .contradiction, at: outside.place, field: "OutsideIpAddress",
                 "the tunnel options speak of \(outside.value), which is no tunnel of the CustomerGatewayConfiguration ("
-                    + connection.tunnels.compactMap { $0.remoteOutside?.value.description }.joined(separator: ", ") + ")",
+                    + connection.tunnels.compactMap { $0.remoteOutside?.value.description }.joined(separator: ", ")
+                    + ")",
                 remedy: ImportError.downloadAgain)
         }
         if let inside,
@@ -105,8 +110,12 @@ struct TunnelOptions {
             guard prefix.family == .ipv6, prefix.length <= 126 else {
                 throw field.fault("\(quoted(field.text)) is not a /126 network")
             }
-            tunnel.insideLocal6 = IPPrefix(prefix.first.advanced(by: 2), length: prefix.length).map { Sourced($0, .derived, field.place) }
-            tunnel.insideRemote6 = IPPrefix(prefix.first.advanced(by: 1), length: prefix.length).map { Sourced($0, .derived, field.place) }
+            tunnel.insideLocal6 = IPPrefix(prefix.first.advanced(by: 2), length: prefix.length).map {
+                Sourced($0, .derived, field.place)
+            }
+            tunnel.insideRemote6 = IPPrefix(prefix.first.advanced(by: 1), length: prefix.length).map {
+                Sourced($0, .derived, field.place)
+            }
         }
         if let field = AWSJSONFormat.field(entry, "PreSharedKey") {
             let key = try field.key(profile.permitted.psk, placeholders: profile.placeholders)
@@ -122,16 +131,24 @@ struct TunnelOptions {
         }
 
         // From here on: what the options do not list, AWS permits in full, whatever the XML shows.
-        tunnel.encryption1 = try list(entry, ["Phase1EncryptionAlgorithms"], profile.permitted.encryption.map(\.name), &warnings) {
+        tunnel.encryption1 = try list(
+            entry, ["Phase1EncryptionAlgorithms"], profile.permitted.encryption.map(\.name), &warnings
+        ) {
             profile.encryption($0)
         }
-        tunnel.encryption2 = try list(entry, ["Phase2EncryptionAlgorithms"], profile.permitted.encryption.map(\.name), &warnings) {
+        tunnel.encryption2 = try list(
+            entry, ["Phase2EncryptionAlgorithms"], profile.permitted.encryption.map(\.name), &warnings
+        ) {
             profile.encryption($0)
         }
-        tunnel.integrity1 = try list(entry, ["Phase1IntegrityAlgorithms"], profile.permitted.integrity.map(\.name), &warnings) {
+        tunnel.integrity1 = try list(
+            entry, ["Phase1IntegrityAlgorithms"], profile.permitted.integrity.map(\.name), &warnings
+        ) {
             profile.integrity($0)
         }
-        tunnel.integrity2 = try list(entry, ["Phase2IntegrityAlgorithms"], profile.permitted.integrity.map(\.name), &warnings) {
+        tunnel.integrity2 = try list(
+            entry, ["Phase2IntegrityAlgorithms"], profile.permitted.integrity.map(\.name), &warnings
+        ) {
             profile.integrity($0)
         }
         tunnel.groups1 = try list(entry, ["Phase1DHGroupNumbers"], profile.permitted.phase1Groups, &warnings) {
@@ -140,7 +157,8 @@ struct TunnelOptions {
         tunnel.groups2 = try list(entry, ["Phase2DHGroupNumbers"], profile.permitted.phase2Groups, &warnings) {
             Vocabulary.group($0)
         }
-        let versions = try list(entry, ["IkeVersions", "IKEVersions"], profile.permitted.ikeVersions, &warnings) { word in
+        let versions = try list(entry, ["IkeVersions", "IKEVersions"], profile.permitted.ikeVersions, &warnings) {
+            word in
             ["ikev1": 1, "ikev2": 2][word.lowercased()]
         }
         tunnel.ikeVersions = versions ?? Sourced(profile.permitted.ikeVersions, .default)
@@ -151,7 +169,8 @@ struct TunnelOptions {
         tunnel.rekeyMargin = try AWSJSONFormat.field(entry, "RekeyMarginTimeSeconds")?.number(1...31_536_000)
         tunnel.rekeyFuzz = try AWSJSONFormat.field(entry, "RekeyFuzzPercentage")?.number(0...100)
         tunnel.replayWindow = try AWSJSONFormat.field(entry, "ReplayWindowSize")?.number(1...1_000_000)
-        tunnel.dpdTimeout = try AWSJSONFormat.field(entry, "DpdTimeoutSeconds", "DPDTimeoutSeconds")?.seconds(1...86_400)
+        tunnel.dpdTimeout = try AWSJSONFormat.field(entry, "DpdTimeoutSeconds", "DPDTimeoutSeconds")?.seconds(
+            1...86_400)
         if let action = entry["StartupAction"] {
             tunnel.isStartedByAWS = Sourced(action.string == "start", .file, Place(line: action.line))
         }
@@ -177,7 +196,8 @@ struct TunnelOptions {
         }
         guard !found.isEmpty else {
             throw ImportError(
-                .unsupported, at: Place(line: field.line), field: key, "Gatehouse knows none of the values in this list",
+                .unsupported, at: Place(line: field.line), field: key,
+                "Gatehouse knows none of the values in this list",
                 remedy: "Permit a common value in the tunnel options at AWS.")
         }
         let sorted = preference.filter(found.contains) + found.filter { !preference.contains($0) }

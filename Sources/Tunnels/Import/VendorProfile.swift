@@ -160,12 +160,14 @@ public struct VendorProfile: Sendable, Hashable {
     /// The algorithm that one of the vendor's words, or ours, stands for. Case does not matter.
     public func encryption(_ word: String) -> EncryptionAlgorithm? {
         let word = word.lowercased()
-        return permitted.encryption.first { $0.name.rawValue == word || $0.as.contains { $0.lowercased() == word } }?.name
+        return permitted.encryption.first { $0.name.rawValue == word || $0.as.contains { $0.lowercased() == word } }?
+            .name
     }
 
     public func integrity(_ word: String) -> IntegrityAlgorithm? {
         let word = word.lowercased()
-        return permitted.integrity.first { $0.name.rawValue == word || $0.as.contains { $0.lowercased() == word } }?.name
+        return permitted.integrity.first { $0.name.rawValue == word || $0.as.contains { $0.lowercased() == word } }?
+            .name
     }
 }
 
