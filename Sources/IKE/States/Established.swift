@@ -14,12 +14,16 @@ extension Engine {
     mutating func establishAsResponder(
         _ sa: inout IKESA, _ proof: PeerProof, _ configuration: ConnectionConfiguration, hasInitialContact: Bool
     ) {
-        if case .halfOpen(let halfOpen) = sa.state { gate.remove(halfOpen.key) }
+        var arrivedAt: Tick?
+        if case .halfOpen(let halfOpen) = sa.state {
+            gate.remove(halfOpen.key)
+            arrivedAt = halfOpen.expiresAt - self.configuration.halfOpenTimeout
+        }
         sa.remoteID = proof.identity
         sa.nextRequestID = 0
         beginLife(&sa, configuration)
         emit(.ikeEstablished(summary(sa)), sa)
-        replaceDuplicates(of: &sa, hasInitialContact: hasInitialContact)
+        replaceDuplicates(of: &sa, hasInitialContact: hasInitialContact, arrivedAt: arrivedAt)
     }
 
     /// Sets the clocks of a new IKE SA and files it under its peer.
@@ -54,12 +58,19 @@ extension Engine {
 
     /// A peer has one IKE SA with us. A new one replaces the old, except when both sides have just called each other:
     /// then the lower initiator SPI stays, and whoever opened the other deletes it.
-    private mutating func replaceDuplicates(of sa: inout IKESA, hasInitialContact: Bool) {
+    ///
+    /// - Parameter arrivedAt: when the peer's first message of this SA came in, where the peer began it.
+    private mutating func replaceDuplicates(
+        of sa: inout IKESA, hasInitialContact: Bool, arrivedAt: Tick? = nil
+    ) {
         guard let id = sa.connection, let remoteID = sa.remoteID else { return }
         let failure = Failure(.replaced, "A newer IKE SA with the same peer has taken its place.")
         for spi in directory.sas(of: PeerKey(id, remoteID)) where spi != sa.spi {
             guard let other = table[spi], other.isEstablished, !other.isProvisional else { continue }
-            let areCrossing = other.isInitiator != sa.isInitiator && now - other.establishedAt < .seconds(30)
+            // A peer that calls after our SA was up and says that it knows of none has lost its memory.
+            let hasForgotten = hasInitialContact && arrivedAt.map { $0 > other.establishedAt } == true
+            let areCrossing =
+                other.isInitiator != sa.isInitiator && now - other.establishedAt < .seconds(30) && !hasForgotten
             guard areCrossing else {
                 with(spi) { engine, old in
                     // After INITIAL_CONTACT the peer knows nothing of the old one (RFC 7296 §2.4).
