@@ -169,6 +169,7 @@ final class StrongSwan: Sendable {
                 remote_addrs = \(connection.remote)
                 rekey_time = \(connection.ikeRekeySeconds)s
                 over_time = 600s
+                rand_time = 1s
                 dpd_delay = \(connection.dpdSeconds)s
                 mobike = no
                 encap = yes
@@ -188,6 +189,7 @@ final class StrongSwan: Sendable {
                         esp_proposals = \(connection.espProposals)
                         rekey_time = \(connection.childRekeySeconds)s
                         life_time = \(connection.childRekeySeconds + 600)s
+                        rand_time = 1s
                         updown = \(folder)/updown-\(connection.name)
                     }
                 }
