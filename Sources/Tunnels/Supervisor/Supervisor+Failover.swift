@@ -59,9 +59,13 @@ extension Supervisor {
         }
         if keeper.isHealthy {
             let hold = keepers[new].map { $0.holdTime(desk.now, configuration) } ?? .zero
-            let why = hold > .zero ? ", which has been healthy for \(hold.words)" : ", which is preferred"
-            desk.log(
-                .info, "failback", connector: id, tunnel: to, "\(id): traffic returns from \(keeper.name) to \(to)\(why).")
+            let move = "traffic moves from \(keeper.name) to \(to), which is preferred"
+            if hold > .zero {
+                desk.log(
+                    .info, "failback", connector: id, tunnel: to, "\(id): \(move) and has been healthy for \(hold.words).")
+            } else {
+                desk.log(.info, "traffic", connector: id, tunnel: to, "\(id): \(move).")
+            }
         } else {
             desk.log(
                 .warning, "failover", connector: id, tunnel: to,
