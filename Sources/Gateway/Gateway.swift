@@ -69,10 +69,10 @@ public final class Gateway: Sendable {
             examine: {
                 let interfaces = await core.ask { core in core.interfaces } ?? []
                 return await Examination.findings(
-                    boot, connectors: (try? store.connectors()) ?? [], interfaces: interfaces)
+                    boot, connectors: (try? store.contents().connectors) ?? [], interfaces: interfaces)
             },
             reread: { caller in
-                core.inbox.put(.supervise(.connectors(try store.connectors())))
+                core.inbox.put(.supervise(.connectors(try store.contents().connectors)))
                 log.add(.info, kind: "reloaded", message: "\(caller) had the connectors read again.")
             })
     }
@@ -85,8 +85,7 @@ public final class Gateway: Sendable {
         let portal = try await Portal.start(
             PortalConfiguration(runtimeDirectory: boot.runtimeDirectory, statusGroup: boot.statusGroup), api: control,
             logger: logger)
-        let connectors = try store.connectors()
-        core.inbox.put(.supervise(.connectors(connectors)))
+        let connectors = try readConnectors()
         log.add(.info, kind: "started", message: "Gatehouse \(gatehouseVersion) started with \(connectors.count) connectors.")
         logger.info("ready: \(connectors.count) connectors, data path \(machine.dataPath.kind), \(boot.runtimeDirectory)")
         manager.ready(status: "\(connectors.count) connectors")
@@ -114,6 +113,17 @@ public final class Gateway: Sendable {
         await portal.stop()
         try store.close()
         logger.info("stopped: tunnels deleted, interfaces, routes and sockets removed")
+    }
+
+    /// Puts the stored connectors in force. One that is broken is told of and left out; the others run.
+    private func readConnectors() throws -> [Connector] {
+        let contents = try store.contents()
+        for error in contents.broken {
+            log.add(.error, kind: "connector-broken", message: error.description)
+            logger.error("\(error)")
+        }
+        core.inbox.put(.supervise(.connectors(contents.connectors)))
+        return contents.connectors
     }
 
     /// Tells systemd that we live, for as long as the core answers: a loop that hangs is restarted.
@@ -145,7 +155,7 @@ public final class Gateway: Sendable {
                 logger.warning("the boot file has changed in more than the log level: restart gatehoused to apply it")
             }
             await core.ask { core in core.setLogLevel(fresh.logLevel) }
-            core.inbox.put(.supervise(.connectors(try store.connectors())))
+            _ = try readConnectors()
             logger.info("reloaded: connectors read again, log level \(fresh.logLevel)")
         } catch {
             logger.error("not reloaded, everything stays as it was: \(error)")

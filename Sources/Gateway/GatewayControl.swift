@@ -39,7 +39,7 @@ struct GatewayControl: GatewayAPI {
     // MARK: Control
 
     func connectors() async throws -> [Connector] {
-        try refusing { () throws(StoreError) in try store.connectors() }
+        try refusing { () throws(StoreError) in try store.contents().connectors }
     }
 
     func revealedConnector(id: String, caller: Caller) async throws -> Connector {
@@ -152,14 +152,14 @@ struct GatewayControl: GatewayAPI {
     }
 
     private func find(_ id: String) throws -> Connector {
-        let all = try refusing { () throws(StoreError) in try store.connectors() }
+        let all = try refusing { () throws(StoreError) in try store.contents().connectors }
         guard let connector = all.first(where: { $0.id == id }) else { throw APIError(StoreError.unknown(id)) }
         return connector
     }
 
     /// The tunnels that a tunnel's name or a connector's ID stands for.
     private func tunnels(of subject: String) throws -> [String] {
-        for connector in try refusing({ () throws(StoreError) in try store.connectors() }) {
+        for connector in try refusing({ () throws(StoreError) in try store.contents().connectors }) {
             if connector.id == subject || connector.name == subject { return connector.tunnels.map(\.name) }
             if connector.tunnels.contains(where: { $0.name == subject }) { return [subject] }
         }

@@ -1,5 +1,6 @@
 import Base
 import Testing
+import Tunnels
 
 @testable import Gateway
 
