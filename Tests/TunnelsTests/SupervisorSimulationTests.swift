@@ -65,7 +65,10 @@ import Testing
     func whateverHappensTheInvariantsHoldAndHealingBringsAllOnline(_ seed: UInt8) {
         var random = SeededRandom(seed: [seed])
         var world = SupervisorWorld(seed: seed)
-        let connectors = [awsLike("a"), awsLike("b", tunnels: 3, number: 1), awsLike("c", tunnels: 1, number: 2, remote: "10.0.0.0/24")]
+        let connectors = [
+            awsLike("a"), awsLike("b", tunnels: 3, number: 1),
+            awsLike("c", tunnels: 1, number: 2, remote: "10.0.0.0/24"),
+        ]
         world.want(connectors)
         for _ in 0..<100 {
             disturb(&world, &random, connectors)

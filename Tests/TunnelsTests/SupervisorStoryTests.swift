@@ -96,7 +96,8 @@ import Testing
         #expect(!world.routes.contains { $0.interface == "gh0" })
         #expect(world.status("vpn-1")?.lastError?.contains("28 seconds") == true)
         // It tries at once when it finds the peer dead.
-        #expect(world.initiations.contains { $0.tunnel == "vpn-1" && ($0.tick - death).seconds < 40 && $0.tick > death })
+        let soon = death + .seconds(40)
+        #expect(world.initiations.contains { $0.tunnel == "vpn-1" && $0.tick > death && $0.tick < soon })
         world.run(120)
         world.peers[first]?.isAlive = true
         let healed = world.now
@@ -166,7 +167,8 @@ import Testing
             while world.state("vpn-1") != .online { world.run(1) }
             world.run(10)
         }
-        let gap = (world.initiations[world.initiations.count - 1].tick - world.initiations[world.initiations.count - 2].tick).seconds
+        let last = world.initiations.suffix(2).map(\.tick)
+        let gap = (last[1] - last[0]).seconds
         #expect(gap > 10 + 6)
         world.run(120)
         let calls = world.initiations.count
@@ -196,7 +198,8 @@ import Testing
         let child = world.connections[id]!.sa!.child!
         world.connections[id]?.sa?.child = nil
         world.installed[child] = nil
-        world.receive(.ike(Event(.childClosed(spiIn: child, Failure(.deletedByPeer, "The peer deleted the child SA.")), connection: id)))
+        let failure = Failure(.deletedByPeer, "The peer deleted the child SA.")
+        world.receive(.ike(Event(.childClosed(spiIn: child, failure), connection: id)))
         #expect(world.state("vpn-1") == .connecting && world.active == ["vpn-2"])
         world.run(5)
         #expect(world.state("vpn-1") == .online && world.connections[id]?.sa?.child != nil)
@@ -254,7 +257,8 @@ import Testing
         world.brokenLinks = ["gh0"]
         world.want([awsLike()])
         world.run(120)
-        #expect(world.state("vpn-1") == .offline && world.status("vpn-1")?.lastError?.contains("no such device") == true)
+        #expect(world.state("vpn-1") == .offline)
+        #expect(world.status("vpn-1")?.lastError?.contains("no such device") == true)
         #expect(world.state("vpn-2") == .online && world.active == ["vpn-2"])
         world.brokenLinks = []
         world.run(76)
@@ -353,7 +357,8 @@ import Testing
         world.run(30)
         #expect(world.status("b-1")?.ike == before?.ike && world.status("b-1")?.since == before?.since)
         #expect(world.state("a-1") == .online && world.state("a-2") == .online)
-        #expect(world.connections.values.filter { $0.terms.name.hasPrefix("a") }.allSatisfy { $0.terms.psk == Secret(Array("another".utf8)) })
+        let keys = world.connections.values.filter { $0.terms.name.hasPrefix("a") }.map(\.terms.psk)
+        #expect(keys == Array(repeating: Secret(Array("another".utf8)), count: 2))
     }
 
     @Test func changedTunnelsAreReplacedOneAtATime() {
@@ -433,7 +438,8 @@ import Testing
     @Test func failedRekeyIsSaidAndForgottenWhenTheNextSucceeds() {
         var world = online()
         let id = world.connections.first { $0.value.terms.name == "vpn-1" }!.key
-        world.receive(.ike(Event(.failed(Failure(.invalidKeyExchange, "The peer wants another PFS group.")), connection: id)))
+        let failure = Failure(.invalidKeyExchange, "The peer wants another PFS group.")
+        world.receive(.ike(Event(.failed(failure), connection: id)))
         #expect(world.state("vpn-1") == .online && world.status("vpn-1")?.lastError?.contains("PFS") == true)
         world.receive(.rekey("vpn-1", .child))
         world.run(5)

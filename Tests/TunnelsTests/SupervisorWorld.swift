@@ -189,7 +189,7 @@ struct SupervisorWorld {
         switch input {
         case .configure(let id, let terms):
             touchedConnections.insert(id)
-            if connections[id] == nil { connections[id] = Connection(terms: terms) } else { connections[id]?.terms = terms }
+            connections[id, default: Connection(terms: terms)].terms = terms
         case .remove(let id):
             touchedConnections.insert(id)
             if let child = connections[id]?.sa?.child { removeChild(child, at: now) }
@@ -353,7 +353,8 @@ struct SupervisorWorld {
             }
             hold(Set(activeRoutes.map(\.interface)).count <= 1, "\(id) has several active tunnels")
             if supervisor.leaving == nil {
-                hold(state.active.map { supervisor.keepers[$0]?.isUp == true } ?? true, "\(id) uses a tunnel that is down")
+                let isActiveUp = state.active.map { supervisor.keepers[$0]?.isUp == true } ?? true
+                hold(isActiveUp, "\(id) uses a tunnel that is down")
                 hold(state.active != nil || !mine.contains { $0.isUp }, "\(id) has a tunnel up and uses none")
             }
             for network in state.connector.remoteNetworks where state.connector.isEnabled {
@@ -379,7 +380,8 @@ struct SupervisorWorld {
             hold(tunnel.state == .disabled && tunnel.interface == nil, "\(tunnel.name) should be disabled")
             return
         }
-        hold(!tunnel.isUp || tunnel.state == .online || tunnel.state == .degraded, "\(tunnel.name) is up, says \(tunnel.state)")
+        let saysUp = tunnel.state == .online || tunnel.state == .degraded
+        hold(tunnel.isUp == saysUp, "\(tunnel.name) is not \(tunnel.state)")
         guard tunnel.initiation == .initiate, !tunnel.isUp, !tunnel.isCleared, supervisor.leaving == nil,
             tunnel.link != .opening
         else { return }
@@ -426,8 +428,8 @@ func awsLike(
                 encryption: [.aes256gcm16, .aes128], integrity: [.sha1], pfsGroups: [.ecp384], lifetimeSeconds: 3600,
                 localSelectors: [.all(.ipv4)], remoteSelectors: [.all(.ipv4)]),
             inside: Tunnel.Inside(
-                localAddress: IPPrefix(.v4(inside + 2), length: 30)!, remoteAddress: IPPrefix(.v4(inside + 1), length: 30)!,
-                mtu: 1436, mss: 1379),
+                localAddress: IPPrefix(.v4(inside + 2), length: 30)!,
+                remoteAddress: IPPrefix(.v4(inside + 1), length: 30)!, mtu: 1436, mss: 1379),
             bgp: nil)
     }
     let network = remote.flatMap { IPPrefix($0) } ?? IPPrefix(.v4(0x0A00_0000 + UInt32(number) << 8), length: 24)!

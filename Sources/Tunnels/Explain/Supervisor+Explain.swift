@@ -10,7 +10,7 @@ extension Supervisor {
         let now = now ?? desk.now
         var lines = ["\(keeper.name) is \(keeper.state.rawValue) for \((now - keeper.since).words): \(why(keeper))"]
         if let error = keeper.lastError { lines.append("Last error: \(error)") }
-        if keeper.failures > 0, !keeper.isUp { lines.append("Attempts that failed or losses in a row: \(keeper.failures).") }
+        if keeper.failures > 0, !keeper.isUp { lines.append("Failures in a row: \(keeper.failures).") }
         lines += traffic(keeper, now)
         if keeper.pending != nil {
             lines.append("A changed definition waits until another tunnel of \(keeper.connector) carries the traffic.")

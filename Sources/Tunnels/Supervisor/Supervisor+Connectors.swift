@@ -157,7 +157,8 @@ extension Supervisor {
             if let first = claims[network]?.first {
                 desk.log(
                     .warning, "networks-overlap", connector: id,
-                    "\(network) is behind connector \(first) too: \(id) carries it only while no tunnel of \(first) is up.")
+                    "\(network) is behind connector \(first) too: \(id) carries it only while no tunnel of \(first) is "
+                        + "up.")
             }
             claims[network, default: []].append(id)
         }

@@ -62,7 +62,8 @@ extension Supervisor {
             let move = "traffic moves from \(keeper.name) to \(to), which is preferred"
             if hold > .zero {
                 desk.log(
-                    .info, "failback", connector: id, tunnel: to, "\(id): \(move) and has been healthy for \(hold.words).")
+                    .info, "failback", connector: id, tunnel: to,
+                    "\(id): \(move) and has been healthy for \(hold.words).")
             } else {
                 desk.log(.info, "traffic", connector: id, tunnel: to, "\(id): \(move).")
             }

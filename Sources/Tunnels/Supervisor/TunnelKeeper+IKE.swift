@@ -199,7 +199,8 @@ extension TunnelKeeper {
             exchange != "IKE_AUTH"
         else { return }
         isSuspect = true
-        log(.warning, "peer-silent", "the peer has left a request (\(exchange)) unanswered, sent \(count + 1) times.", &desk)
+        let words = "the peer has left a request (\(exchange)) unanswered, sent \(count + 1) times."
+        log(.warning, "peer-silent", words, &desk)
     }
 
     // MARK: - Announcements
