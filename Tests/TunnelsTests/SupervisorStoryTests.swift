@@ -286,6 +286,25 @@ import Testing
         #expect(world.active == ["vpn-1"])
     }
 
+    @Test func unansweredRequestMovesTheTrafficOnlyWhenTheTunnelIsDumbToo() {
+        var world = online()
+        let id = world.connections.first { $0.value.terms.name == "vpn-1" }!.key
+        // From here on the engine says nothing but what is said below.
+        world.agenda.removeAll { if case .checkLiveness(id, _, _) = $0.what { true } else { false } }
+        for attempt in 1...4 {
+            world.receive(.ike(Event(.retransmitted(exchange: "INFORMATIONAL", attempt: attempt), connection: id)))
+        }
+        world.run(30)
+        #expect(world.state("vpn-1") == .online && world.active == ["vpn-1"] && world.count("peer-silent") == 1)
+        #expect(world.status("vpn-1")?.dpd.retransmits == 4)
+        world.peers[first]?.answersProbes = false
+        world.run(16)
+        #expect(world.state("vpn-1") == .degraded && world.active == ["vpn-2"])
+        #expect(world.count("probe-lost") == 0)
+        world.receive(.ike(Event(.answered(roundTrip: .milliseconds(9), retransmits: 4), connection: id)))
+        #expect(world.state("vpn-1") == .online && world.count("peer-answers") == 1)
+    }
+
     @Test func degradedTunnelKeepsTheTrafficWhenNoneIsBetter() {
         var world = online()
         world.peers[first]?.answersProbes = false

@@ -114,9 +114,16 @@ struct TunnelKeeper: Sendable {
         probe.hasAnswered && probe.lost >= configuration.probesLostLimit
     }
 
-    private func settledState(_ configuration: SupervisorConfiguration) -> TunnelStatus.State {
+    /// The peer leaves requests unanswered, and nothing has come through the tunnel lately: one lost request on a poor
+    /// line does not move the traffic.
+    func isDeaf(_ now: Tick, _ configuration: SupervisorConfiguration) -> Bool {
+        guard isSuspect else { return false }
+        return probe.lastAnswer.map { now - $0 > configuration.probeInterval * 2 } ?? true
+    }
+
+    private func settledState(_ now: Tick, _ configuration: SupervisorConfiguration) -> TunnelStatus.State {
         guard isEnabled else { return .disabled }
-        if isUp { return isSuspect || isProbeFailing(configuration) ? .degraded : .online }
+        if isUp { return isDeaf(now, configuration) || isProbeFailing(configuration) ? .degraded : .online }
         return attempt == .underway || attempt == .closing || !phase1.isEmpty ? .connecting : .offline
     }
 
@@ -128,7 +135,7 @@ struct TunnelKeeper: Sendable {
 
     /// Brings the state in line with what is known. True when it changed.
     private mutating func refresh(_ desk: inout Desk) -> Bool {
-        let settled = settledState(desk.configuration)
+        let settled = settledState(desk.now, desk.configuration)
         defer { isOrderly = false }
         guard settled != state else { return false }
         if state == .online, !isOrderly {
