@@ -177,7 +177,10 @@ struct Pair {
                 if let due = self[side].engine.deadline, due.tick <= now {
                     #expect(!due.reason.isEmpty)
                     wake(side)
-                    if let again = self[side].engine.deadline { #expect(again.tick > now, "'\(again.reason)' fires without end") }
+                    if let again = self[side].engine.deadline, again.tick <= now {
+                        Issue.record("'\(again.reason)' fires without end")
+                        return false
+                    }
                 }
             }
         }

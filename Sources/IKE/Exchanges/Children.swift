@@ -187,6 +187,8 @@ extension Engine {
                 if case .child(var creation) = sa.exchange, creation.collision?.product == UInt64(spiIn) {
                     creation.collision = nil
                     sa.exchange = .child(creation)
+                } else if let old = child.replaces {
+                    retryChildRekey(&sa, old)
                 }
             }
             return emit(.failed(failure), sa)

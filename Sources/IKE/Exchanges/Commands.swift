@@ -111,7 +111,9 @@ extension Engine {
         case .createChild: if !sa.hasLiveChild { startChild(&sa, replacing: nil) }
         case .rekeyChild(let spiIn):
             guard let index = sa.childIndex(spiIn), sa.children[index].state == .installed,
-                sa.children[index].redundantUntil == nil
+                sa.children[index].redundantUntil == nil,
+                // The peer is just having it rekeyed.
+                !sa.children.contains(where: { $0.replaces == spiIn && $0.state == .installing })
             else { return }
             startChild(&sa, replacing: spiIn)
         case .rekeyIKE: startIKERekey(&sa)

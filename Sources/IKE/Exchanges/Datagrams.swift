@@ -191,6 +191,7 @@ extension Engine {
             throw error
         }
         accept(&sa, header.messageID, tag, path)
+        if !payloads.deletesIKESA { adopt(&sa) }
         do throws(MessageError) {
             switch exchange {
             case .createChildSA: try receiveCreateChild(&sa, payloads, header.messageID, path)

@@ -19,6 +19,8 @@ extension Engine {
         case .closed(let forgetAt): consider(forgetAt, .forgetClosed)
         case .established:
             consider(sa.expiresAt, .expireIKE)
+            // A provisional SA waits for the end of the collision that made it, and does nothing by itself.
+            guard !sa.isProvisional else { break }
             consider(sa.rekeyAt, .rekeyIKE)
             consider(sa.nextKeepalive, .keepalive)
             if let due = livenessDue(sa) { consider(due, .liveness) }
@@ -65,6 +67,7 @@ extension Engine {
         if sa.expiresAt <= now {
             return beginDeletion(&sa, Failure(.lifetimeExpired, "The IKE SA's lifetime ended before a rekey succeeded."))
         }
+        guard !sa.isProvisional else { return }
         if sa.rekeyAt <= now {
             sa.rekeyAt = .distantFuture
             plan(.rekeyIKE, &sa)

@@ -40,8 +40,8 @@ struct IKESA: Sendable, Codable {
     var lastInbound: Tick = .zero
     var nextKeepalive: Tick = .distantFuture
     var children: [Child] = []
-    /// The product of the peer's rekey while ours is out: nobody has been told of it yet.
-    var isProvisional = false
+    /// Set on the product of the peer's rekey while ours is out: the SA that it is to replace if the peer wins.
+    var predecessor: UInt64?
     /// No longer in the table after this turn.
     var isGone = false
 
@@ -55,6 +55,8 @@ struct IKESA: Sendable, Codable {
     var id: IKESAID { IKESAID(spi) }
     var initiatorSPI: UInt64 { isInitiator ? spi : peerSPI }
     var responderSPI: UInt64 { isInitiator ? peerSPI : spi }
+    /// Nobody has been told of it yet.
+    var isProvisional: Bool { predecessor != nil }
     var isEstablished: Bool {
         if case .established = state { true } else { false }
     }

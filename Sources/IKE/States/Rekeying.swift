@@ -148,7 +148,7 @@ extension Engine {
             settle(new)
             return succeed(&sa, spi)
         }
-        new.isProvisional = true
+        new.predecessor = sa.spi
         settle(new)
         // Both rekey at once: the nonces decide when our answer comes (RFC 7296 §2.8.2).
         rekey.collision = Collision(product: spi, lowestNonce: Collision.lower(nonceI, nonceR))
@@ -211,12 +211,30 @@ extension Engine {
         let lastInbound = sa.lastInbound
         for child in children { childOwners[child.spiIn] = successor }
         with(successor) { engine, new in
-            new.isProvisional = false
-            new.children = children
+            new.predecessor = nil
+            new.children += children
             new.tasks += tasks
             new.lastInbound = max(new.lastInbound, lastInbound)
             engine.emit(.ikeRekeyed(engine.summary(new), previous: previous), new)
         }
+    }
+
+    /// A request on a provisional SA: the peer has settled on it, whatever has become of our own rekey.
+    mutating func adopt(_ sa: inout IKESA) {
+        guard let predecessor = sa.predecessor else { return }
+        sa.predecessor = nil
+        var children: [Child] = []
+        var tasks: [PlannedTask] = []
+        with(predecessor) { engine, old in
+            guard old.isEstablished else { return }
+            (children, old.children) = (old.children, [])
+            tasks = old.tasks.filter { $0 != .rekeyIKE && $0 != .deleteIKE }
+            engine.retire(&old)
+        }
+        for child in children { childOwners[child.spiIn] = sa.spi }
+        sa.children += children
+        sa.tasks += tasks
+        emit(.ikeRekeyed(summary(sa), previous: IKESAID(predecessor)), sa)
     }
 
     /// The peer will delete this replaced SA; if it does not, it goes by itself.
