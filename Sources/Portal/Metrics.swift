@@ -31,21 +31,27 @@ struct Metrics {
         }
         /// One sample for each tunnel that has a value.
         func tunnels(_ name: String, _ help: String, _ value: (TunnelStatus) -> String?) {
-            family(name, "gauge", help, status.tunnels.compactMap { tunnel in
-                value(tunnel).map { Sample(labels: Self.labels(tunnel), value: $0) }
-            })
+            family(
+                name, "gauge", help,
+                status.tunnels.compactMap { tunnel in
+                    value(tunnel).map { Sample(labels: Self.labels(tunnel), value: $0) }
+                })
         }
         func totals(_ name: String, _ help: String, _ value: (TunnelCounters) -> UInt64) {
-            family(name, "counter", help, counters.tunnels.map { tunnel in
-                Sample(
-                    labels: [("connector", tunnel.connector), ("tunnel", tunnel.tunnel)],
-                    value: String(value(tunnel)))
-            })
+            family(
+                name, "counter", help,
+                counters.tunnels.map { tunnel in
+                    Sample(
+                        labels: [("connector", tunnel.connector), ("tunnel", tunnel.tunnel)],
+                        value: String(value(tunnel)))
+                })
         }
 
-        family("build_info", "gauge", "What runs; always 1.", [
-            Sample(labels: [("version", status.version), ("data_path", status.dataPath)], value: "1")
-        ])
+        family(
+            "build_info", "gauge", "What runs; always 1.",
+            [
+                Sample(labels: [("version", status.version), ("data_path", status.dataPath)], value: "1")
+            ])
         single("start_time_seconds", "gauge", "When the daemon started, in Unix time.", Self.seconds(status.startedAt))
         single(
             "uptime_seconds", "gauge", "Seconds since the daemon started.",
@@ -57,7 +63,8 @@ struct Metrics {
         tunnels("tunnel_up", "1 while the tunnel carries traffic (online or degraded).") {
             $0.state.carriesTraffic ? "1" : "0"
         }
-        family("tunnel_state", "gauge", "1 for the state that the tunnel is in, 0 for the others.",
+        family(
+            "tunnel_state", "gauge", "1 for the state that the tunnel is in, 0 for the others.",
             status.tunnels.flatMap { tunnel in
                 TunnelStatus.State.allCases.map { state in
                     Sample(
@@ -92,7 +99,8 @@ struct Metrics {
         totals("tunnel_child_rekeys_total", "Phase-2 rekeys that succeeded.") { $0.childRekeys }
         totals("tunnel_establishments_total", "Times the tunnel came online.") { $0.establishments }
         totals("tunnel_dead_peers_total", "Times the peer was found dead by DPD.") { $0.deaths }
-        family("tunnel_ike_info", "gauge", "The IKE SA in use; always 1.",
+        family(
+            "tunnel_ike_info", "gauge", "The IKE SA in use; always 1.",
             status.tunnels.compactMap { tunnel in
                 tunnel.ike.map { ike in
                     Sample(
@@ -109,7 +117,8 @@ struct Metrics {
             ($0.ike?.rekeyAt).map(Self.seconds)
         }
         tunnels("tunnel_children", "Child SA pairs that the tunnel has.") { String($0.children.count) }
-        family("tunnel_child_info", "gauge", "A suite that child SAs of the tunnel use; always 1.",
+        family(
+            "tunnel_child_info", "gauge", "A suite that child SAs of the tunnel use; always 1.",
             status.tunnels.flatMap { tunnel in
                 // During a rekey two children share a suite: a series may appear once only.
                 Set(tunnel.children.map(\.proposal)).sorted().map { proposal in
@@ -118,11 +127,13 @@ struct Metrics {
             })
         tunnels("tunnel_weak_algorithms", "Weak algorithms that the tunnel uses.") { String($0.weaknesses.count) }
 
-        family("events_total", "counter", "Events logged, by level.", [
-            Sample(labels: [("level", "info")], value: String(counters.events.info)),
-            Sample(labels: [("level", "warning")], value: String(counters.events.warning)),
-            Sample(labels: [("level", "error")], value: String(counters.events.error)),
-        ])
+        family(
+            "events_total", "counter", "Events logged, by level.",
+            [
+                Sample(labels: [("level", "info")], value: String(counters.events.info)),
+                Sample(labels: [("level", "warning")], value: String(counters.events.warning)),
+                Sample(labels: [("level", "error")], value: String(counters.events.error)),
+            ])
         single(
             "datagrams_dropped_total", "counter", "Datagrams dropped because the gateway could not keep up.",
             String(counters.datagramsDropped))

@@ -7,8 +7,8 @@ import Glibc
         commandName: "gatehouse",
         abstract: "Brings IPsec tunnels online and shows how they are.",
         discussion: """
-            Every verb takes --json and --socket-directory. Exit codes: 0 done, 1 failed, 2 wrong usage. Completions for \
-            the shell: gatehouse --generate-completion-script bash|zsh|fish.
+            Every verb takes --json and --socket-directory. Exit codes: 0 done, 1 failed, 2 wrong usage. Completions \
+            for the shell: gatehouse --generate-completion-script bash|zsh|fish.
             """,
         version: gatehouseVersion,
         subcommands: [
@@ -19,8 +19,8 @@ import Glibc
     @OptionGroup var shared: SharedOptions
 
     static func main() async {
-        // A reader that has seen enough, such as `head`, is no error of ours.
-        signal(SIGPIPE, SIG_DFL)
+        // The write that fails tells us, with its reason (Terminal).
+        signal(SIGPIPE, SIG_IGN)
         let arguments = SharedOptions.moved(Array(CommandLine.arguments.dropFirst()))
         do {
             var command = try parseAsRoot(arguments)

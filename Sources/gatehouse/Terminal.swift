@@ -39,7 +39,11 @@ enum Terminal {
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
+            guard count > 0 else {
+                // A reader that has seen enough, such as `head`, ends a command that would go on for ever.
+                if descriptor == 1 { exit(errno == EPIPE ? 0 : 1) }
+                return
+            }
             rest = rest.dropFirst(count)
         }
     }

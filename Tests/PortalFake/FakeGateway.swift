@@ -1,7 +1,7 @@
 public import Base
 import Cryptography
-import Synchronization
 public import Portal
+import Synchronization
 public import Tunnels
 
 /// A gateway that has what a test gives it and remembers what was asked of it.

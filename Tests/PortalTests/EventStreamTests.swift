@@ -16,9 +16,14 @@ import Tunnels
         for kind in ["one", "two", "three"] { site.gateway.emit(kind, tunnel: "t", message: "line\nbreak") }
         let client = try open(site, "/v1/events?after=1")
         let first = await client.read { $0.contains("id: 3") && $0.hasSuffix("\n\n\r\n") }
-        #expect(first.contains("content-type: text/event-stream; charset=utf-8\r\n") || first.contains("Content-Type: text/event-stream; charset=utf-8\r\n"))
+        #expect(
+            first.contains("content-type: text/event-stream; charset=utf-8\r\n")
+                || first.contains("Content-Type: text/event-stream; charset=utf-8\r\n"))
         #expect(!first.contains("id: 1\n"))
-        #expect(first.contains("id: 2\nevent: two\ndata: {\"number\":2,\"time\":\"2026-11-24T12:00:01.000Z\",\"level\":\"info\",\"kind\":\"two\",\"connector\":null,\"tunnel\":\"t\",\"message\":\"line\\nbreak\"}\n\n"))
+        #expect(
+            first.contains(
+                "id: 2\nevent: two\ndata: {\"number\":2,\"time\":\"2026-11-24T12:00:01.000Z\",\"level\":\"info\",\"kind\":\"two\",\"connector\":null,\"tunnel\":\"t\",\"message\":\"line\\nbreak\"}\n\n"
+            ))
         site.gateway.emit("four", message: "")
         #expect(await client.read { $0.contains("id: 4\nevent: four\n") }.contains("id: 4"))
         await site.portal.stop()

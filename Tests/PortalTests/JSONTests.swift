@@ -32,7 +32,8 @@ import Tunnels
         }
         #expect(
             try JSON(encoding: Sample()).text()
-                == #"{"text":"\"\\\n\u0001/é\u2028","big":18446744073709551615,"small":-0.5,"whole":3,"none":null,"flags":[true,false],"table":[{"a":-1}]}"#)
+                == #"{"text":"\"\\\n\u0001/é\u2028","big":18446744073709551615,"small":-0.5,"whole":3,"none":null,"flags":[true,false],"table":[{"a":-1}]}"#
+        )
     }
 
     @Test func forPeopleItIsIndentedAndShortListsStayOnALine() throws {

@@ -18,7 +18,8 @@ import Tunnels
             state.status.tunnels = [.example(1), .example(2, state: .offline)]
             state.counters.tunnels = [
                 TunnelCounters(
-                    connector: "vpn-0a1b", tunnel: "vpn-0a1b-1", bytesIn: .max, bytesOut: 2, packetsIn: 3, packetsOut: 4,
+                    connector: "vpn-0a1b", tunnel: "vpn-0a1b-1", bytesIn: .max, bytesOut: 2, packetsIn: 3,
+                    packetsOut: 4,
                     ikeRekeys: 5, childRekeys: 6, establishments: 7, deaths: 8)
             ]
             state.counters.events = GatewayCounters.EventCounts(info: 1, warning: 2, error: 3)

@@ -30,9 +30,10 @@ struct Site {
         #expect(reply.reason == "OK")
         #expect(reply.headers["content-type"] == "application/json")
         #expect(reply.headers["cache-control"] == "no-store")
-        #expect(reply.body.hasPrefix(
-            #"{"version":"1.0","startedAt":"2026-11-24T12:00:00.000Z","dataPath":"userspace","tunnels":[{"connector":"#
-                + #""vpn-0a1b","tunnel":"vpn-0a1b-1","state":"online","isActive":true,"#))
+        #expect(
+            reply.body.hasPrefix(
+                #"{"version":"1.0","startedAt":"2026-11-24T12:00:00.000Z","dataPath":"userspace","tunnels":[{"connector":"#
+                    + #""vpn-0a1b","tunnel":"vpn-0a1b-1","state":"online","isActive":true,"#))
         #expect(reply.body.contains(#""localNetworks":["0.0.0.0/0"],"remoteNetworks":["10.0.0.0/16"]"#))
         #expect(reply.body.contains(#""roundTripMilliseconds":1.25,"#))
         #expect(reply.body.contains(#""ike":null,"children":[],"dpd":{"lastSeen":null,"#))
@@ -49,7 +50,10 @@ struct Site {
         #expect(all.body.hasPrefix(#"[{"connector":"#))
         #expect(one.body.hasPrefix(#"{"connector":"vpn-0a1b","tunnel":"vpn-0a1b-2","#))
         #expect(none.status == 404)
-        #expect(none.body == #"{"error":{"code":"not-found","message":"there is no tunnel 'other'; /v1/tunnels lists them"}}"# + "\n")
+        #expect(
+            none.body
+                == #"{"error":{"code":"not-found","message":"there is no tunnel 'other'; /v1/tunnels lists them"}}"#
+                + "\n")
     }
 
     @Test func aWrongPathListsTheRightOnes() async throws {
@@ -118,7 +122,10 @@ struct Site {
         #expect(number.body.contains("?limit=-3 must be a whole number from 1 to 100000"))
     }
 
-    @Test(arguments: ["GET / HTTP/1.1\r\nbad header\r\n\r\n", "\u{1}\u{2}\u{3}\r\n\r\n", "GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"])
+    @Test(arguments: [
+        "GET / HTTP/1.1\r\nbad header\r\n\r\n", "\u{1}\u{2}\u{3}\r\n\r\n",
+        "GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    ])
     func nonsenseIsABadRequest(text: String) async throws {
         let site = try await Site()
         let client = try RawClient(site.status)
@@ -131,7 +138,9 @@ struct Site {
     @Test func healthIs503WithReasonsWhenAConnectorHasNoTunnelOnline() async throws {
         let site = try await Site()
         site.gateway.with {
-            $0.status.tunnels = [.example(1, state: .offline, lastError: "the peer is silent"), .example(2, state: .connecting)]
+            $0.status.tunnels = [
+                .example(1, state: .offline, lastError: "the peer is silent"), .example(2, state: .connecting),
+            ]
         }
         let down = try await RawClient.exchange(site.status, "GET", "/health")
         site.gateway.with { $0.status.tunnels[1] = .example(2, state: .degraded) }
@@ -142,7 +151,10 @@ struct Site {
         let problem = try await RawClient.exchange(site.status, "GET", "/health")
         await site.portal.stop()
         #expect(down.status == 503)
-        #expect(down.body == #"{"isHealthy":false,"reasons":["connector vpn-0a1b has no tunnel online: vpn-0a1b-1 is offline (the peer is silent), vpn-0a1b-2 is connecting"]}"# + "\n")
+        #expect(
+            down.body
+                == #"{"isHealthy":false,"reasons":["connector vpn-0a1b has no tunnel online: vpn-0a1b-1 is offline (the peer is silent), vpn-0a1b-2 is connecting"]}"#
+                + "\n")
         #expect(half.status == 200)
         #expect(disabled.status == 200)
         #expect(problem.status == 503)

@@ -101,8 +101,14 @@ final class Command: Sendable {
         }
     }
 
+    func stopReading() { try? output.fileHandleForReading.close() }
+
     func interrupt() async -> Int32 {
         process.interrupt()
+        return await end()
+    }
+
+    func end() async -> Int32 {
         let process = process
         await Self.onThread { process.waitUntilExit() }
         return process.terminationStatus
@@ -182,7 +188,8 @@ final class Command: Sendable {
         let listed = try await desk.gatehouse("events", "--limit", "2")
         #expect(
             listed.out
-                == "2026-11-24 12:00:01Z  info     vpn-1: event two\n2026-11-24 12:00:02Z  info     vpn-1: event three\n")
+                == "2026-11-24 12:00:01Z  info     vpn-1: event two\n2026-11-24 12:00:02Z  info     vpn-1: event three\n"
+        )
         let json = try await desk.gatehouse("events", "--limit", "1", "--json")
         #expect(json.out.hasPrefix(#"{"number":3,"time":"2026-11-24T12:00:02.000Z","level":"info","kind":"three","#))
         let command = try Command(["--socket-directory", desk.directory.path, "events", "--follow", "--limit", "1"])
@@ -191,6 +198,19 @@ final class Command: Sendable {
         desk.gateway.emit("four", message: "event four")
         #expect(await command.wait(for: "event four").contains("event four"))
         _ = await command.interrupt()
+        await desk.portal.stop()
+    }
+
+    @Test func aReaderThatHasSeenEnoughEndsTheCommand() async throws {
+        let desk = try await Desk()
+        desk.gateway.emit("one", message: "event one")
+        let command = try Command(["--socket-directory", desk.directory.path, "events", "--follow"])
+        _ = await command.wait(for: "event one")
+        await desk.gateway.waitForFollowers(1)
+        command.stopReading()
+        // More than a pipe holds, so that the writer learns of it whoever else has the pipe open for a moment.
+        desk.gateway.emit("two", message: String(repeating: "x", count: 200_000))
+        #expect(await command.end() == 0)
         await desk.portal.stop()
     }
 
@@ -232,7 +252,9 @@ final class Command: Sendable {
         let desk = try await Desk()
         desk.gateway.with { $0.connectors = [.example(), .example(id: "branch", isEnabled: false)] }
         let list = try await desk.gatehouse("connector", "list")
-        #expect(list.out.contains("vpn-0a1b   Head office  yes      initiator        1  192.168.0.0/24  10.0.0.0/16  aws-xml"))
+        #expect(
+            list.out.contains(
+                "vpn-0a1b   Head office  yes      initiator        1  192.168.0.0/24  10.0.0.0/16  aws-xml"))
         #expect(list.out.contains("branch     Head office  no "))
         let json = try await desk.gatehouse("connector", "list", "--json")
         #expect(json.out.contains("\"psk\": \"(hidden)\""))
@@ -312,7 +334,8 @@ final class Command: Sendable {
         #expect(doctor.status == 0)
         #expect(
             doctor.out
-                == "ok       TUN device: there\nwarning  Clock: wrong\n         -> set it\n\n2 checks, 0 failed, 1 warning\n")
+                == "ok       TUN device: there\nwarning  Clock: wrong\n         -> set it\n\n2 checks, 0 failed, 1 warning\n"
+        )
         desk.gateway.with { $0.findings[1].state = .failed }
         #expect(try await desk.gatehouse("doctor").status == 1)
         #expect(try await desk.gatehouse("explain", "vpn-1-1").out == "vpn-1-1: it is up\n  - the peer answered\n")

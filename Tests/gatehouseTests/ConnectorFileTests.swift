@@ -110,34 +110,75 @@ import Tunnels
 
     @Test func faultsNameTheirLineAndKey() {
         func with(_ from: String, _ to: String) -> String { complaint(Self.smallest.replacing(from, with: to)) }
-        #expect(with("id: branch", "id: Branch 1").hasPrefix("f.yaml: line 1: id must be at most 64 characters of a to z"))
+        #expect(
+            with("id: branch", "id: Branch 1").hasPrefix("f.yaml: line 1: id must be at most 64 characters of a to z"))
         #expect(with("id: branch\n", "") == "f.yaml: line 1: the connector needs id")
-        #expect(with("10.1.0.0/16", "10.1.0.0/33") == "f.yaml: line 2: localNetworks[0] is '10.1.0.0/33', which is no network such as 10.0.0.0/16")
+        #expect(
+            with("10.1.0.0/16", "10.1.0.0/33")
+                == "f.yaml: line 2: localNetworks[0] is '10.1.0.0/33', which is no network such as 10.0.0.0/16")
         #expect(with("[10.2.0.0/16]", "[]") == "f.yaml: line 3: remoteNetworks must name at least one network")
-        #expect(with("remoteAddress: 203.0.113.1", "remoteAdress: 203.0.113.1").contains("line 6: unknown key 'remoteAdress'; known here are remoteAddress, "))
-        #expect(with("      remoteAddress: 203.0.113.1\n", "").contains("line 5: tunnels[0].phase1 needs remoteAddress"))
-        #expect(with("remoteAddress: 203.0.113.1", "remoteAddress: 203.0.113.1\n      lifetime: 5").contains("line 7: unknown key 'lifetime'; known here are"))
-        #expect(with("remoteAddress: 203.0.113.1", "remoteAddress: 203.0.113.1\n      dhGroups: [1]").contains("line 7: tunnels[0].phase1.dhGroups[0] is '1' and must be one of 2 (modp1024), "))
-        #expect(with("remoteAddress: 203.0.113.1", "remoteAddress: 203.0.113.1\n      encryption: [des]").contains("tunnels[0].phase1.encryption[0] is 'des' and must be one of aes128, "))
-        #expect(with("remoteAddress: 203.0.113.1", "remoteAddress: 203.0.113.1\n      lifetimeSeconds: soon").contains("tunnels[0].phase1.lifetimeSeconds must be a whole number from 60 to 604800"))
-        #expect(with("remoteAddress: 203.0.113.1", "remoteAddress: 203.0.113.1\n      ikeVersion: 1").contains("speaks IKEv2 only"))
-        #expect(with("\"correct horse: battery\"", "(hidden)").contains("line 7: tunnels[0].phase1.psk is hidden: write the key itself"))
+        #expect(
+            with("remoteAddress: 203.0.113.1", "remoteAdress: 203.0.113.1").contains(
+                "line 6: unknown key 'remoteAdress'; known here are remoteAddress, "))
+        #expect(
+            with("      remoteAddress: 203.0.113.1\n", "").contains("line 5: tunnels[0].phase1 needs remoteAddress"))
+        #expect(
+            with("remoteAddress: 203.0.113.1", "remoteAddress: 203.0.113.1\n      lifetime: 5").contains(
+                "line 7: unknown key 'lifetime'; known here are"))
+        #expect(
+            with("remoteAddress: 203.0.113.1", "remoteAddress: 203.0.113.1\n      dhGroups: [1]").contains(
+                "line 7: tunnels[0].phase1.dhGroups[0] is '1' and must be one of 2 (modp1024), "))
+        #expect(
+            with("remoteAddress: 203.0.113.1", "remoteAddress: 203.0.113.1\n      encryption: [des]").contains(
+                "tunnels[0].phase1.encryption[0] is 'des' and must be one of aes128, "))
+        #expect(
+            with("remoteAddress: 203.0.113.1", "remoteAddress: 203.0.113.1\n      lifetimeSeconds: soon").contains(
+                "tunnels[0].phase1.lifetimeSeconds must be a whole number from 60 to 604800"))
+        #expect(
+            with("remoteAddress: 203.0.113.1", "remoteAddress: 203.0.113.1\n      ikeVersion: 1").contains(
+                "speaks IKEv2 only"))
+        #expect(
+            with("\"correct horse: battery\"", "(hidden)").contains(
+                "line 7: tunnels[0].phase1.psk is hidden: write the key itself"))
         #expect(with("      psk: \"correct horse: battery\"", "").contains("needs psk"))
     }
 
     @Test func aCipherWithoutIntegrityOfItsOwnNeedsOne() {
         let text = Self.smallest + "\n    phase2: {encryption: [aes128], integrity: []}"
-        #expect(complaint(text).contains("tunnels[0].phase2 needs integrity, such as [sha256]: aes128 has none of its own"))
+        #expect(
+            complaint(text).contains("tunnels[0].phase2 needs integrity, such as [sha256]: aes128 has none of its own"))
     }
 
     @Test(arguments: [
-        "", "[", "- a\n- b\n", "just words", "id: [\n  psk: \"correct horse", "{\"id\": \"a\", \"id\": \"b\"}", "\t\tid: x",
+        "", "[", "- a\n- b\n", "just words", "id: [\n  psk: \"correct horse", "{\"id\": \"a\", \"id\": \"b\"}",
+        "\t\tid: x",
         "id: &a [*a]", "? [x]\n: y",
     ])
     func nonsenseIsRefusedInWordsAndWithoutTheKey(text: String) {
         let message = complaint(text)
         #expect(message.hasPrefix("f.yaml"))
         #expect(!message.contains("horse"))
+    }
+
+    @Test func aDamagedFileIsReadOrRefusedInWords() {
+        var random = SplitMix(state: 3)
+        let original = Array(Self.smallest.utf8)
+        for _ in 0..<2000 {
+            var bytes = original
+            for _ in 0..<Int.random(in: 1...4, using: &random) {
+                let at = Int.random(in: 0..<bytes.count, using: &random)
+                switch UInt8.random(in: 0...2, using: &random) {
+                case 0: bytes[at] = UInt8.random(in: 9...126, using: &random)
+                case 1: bytes.remove(at: at)
+                default: bytes.insert(Array("[]{}:,-#&*!|>'\"\n \t".utf8).randomElement(using: &random) ?? 0, at: at)
+                }
+            }
+            do {
+                _ = try ConnectorFile.read(bytes, file: "f")
+            } catch {
+                #expect((error as? CommandFailure)?.message.hasPrefix("f") == true, "\(error)")
+            }
+        }
     }
 
     @Test func bytesThatAreNoTextAreRefused() {

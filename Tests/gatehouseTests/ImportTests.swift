@@ -32,7 +32,8 @@ import Tunnels
             $0.importResult.tunnels = ["vpn-0ecb2a2698b33f4ee-1", "vpn-0ecb2a2698b33f4ee-2"]
         }
         let output = try await desk.gatehouse(
-            "import", "aws-vpn", Self.sample, "--remote-network", "10.0.0.0/16", "--remote-network", "10.1.0.0/16,10.2.0.0/16",
+            "import", "aws-vpn", Self.sample, "--remote-network", "10.0.0.0/16", "--remote-network",
+            "10.1.0.0/16,10.2.0.0/16",
             "--local-network", "192.168.0.0/24", "--name", "Head office & more", "--replace")
         #expect(output.status == 0, "\(output.error)")
         #expect(output.out.contains("\nStored connector vpn-0ecb2a2698b33f4ee with 2 tunnels."))

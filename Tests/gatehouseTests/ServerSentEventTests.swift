@@ -19,7 +19,8 @@ import Testing
         let whole = parse([text])
         #expect(
             whole == [
-                ServerSentEvent(id: "1", event: nil, data: "one\ntwo"), ServerSentEvent(id: "1", event: nil, data: "three"),
+                ServerSentEvent(id: "1", event: nil, data: "one\ntwo"),
+                ServerSentEvent(id: "1", event: nil, data: "three"),
                 ServerSentEvent(id: "3", event: nil, data: "four"),
             ])
         #expect(parse(text.unicodeScalars.map { String($0) }) == whole)
@@ -29,9 +30,36 @@ import Testing
         #expect(parse(["event: x\n\nfoo: bar\nbaz\n\n: comment\n\n"]) == [])
     }
 
+    @Test func anyBytesAreFine() {
+        var random = SplitMix(state: 7)
+        for _ in 0..<500 {
+            var parser = ServerSentEventParser()
+            let bytes = (0..<Int.random(in: 0...200, using: &random)).map { _ in
+                // Mostly what means something to the parser.
+                Array("id:data\n\r\n: event\n\n".utf8).randomElement(using: &random) ?? UInt8.random(in: 0...255)
+            }
+            let whole = parser.receive(bytes)
+            var again = ServerSentEventParser()
+            #expect(bytes.flatMap { again.receive([$0]) } == whole)
+        }
+    }
+
     @Test func anEventThatIsTooLongIsDroppedAndTheNextOneIsRead() {
         let long = String(repeating: "x", count: ServerSentEventParser.limit + 1)
         #expect(parse(["data: \(long)\n\ndata: short\n\n"]).map(\.data) == ["short"])
+    }
+}
+
+/// Repeatable randomness.
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
     }
 }
 

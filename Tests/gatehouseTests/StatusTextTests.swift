@@ -37,7 +37,8 @@ import Tunnels
             return tunnel
         }()
         #expect(
-            text([probed, .example(2, state: .offline, since: .example(180), lastError: "the peer does not answer")]) == """
+            text([probed, .example(2, state: .offline, since: .example(180), lastError: "the peer does not answer")])
+                == """
                 1 of 2 tunnels online, 1 degraded, 1 offline
                 gatehoused 1.0, up 3m12s, userspace data path
 
@@ -80,7 +81,9 @@ import Tunnels
     }
 
     @Test func aNarrowTerminalLosesColumnsAndWrapsWhatStandsBelow() {
-        let tunnels = [TunnelStatus.example(2, state: .offline, lastError: "the peer at 203.0.113.2 does not answer at all")]
+        let tunnels = [
+            TunnelStatus.example(2, state: .offline, lastError: "the peer at 203.0.113.2 does not answer at all")
+        ]
         #expect(
             text(tunnels, width: 41) == """
                 0 of 1 tunnel online, 1 offline
@@ -132,7 +135,8 @@ import Tunnels
     @Test func statesAreColouredOnATerminal() {
         let coloured = StatusText(
             status: status([.example(1), .example(2, state: .offline)]), now: .example(192), width: 100,
-            style: Style(isColoured: true)).text
+            style: Style(isColoured: true)
+        ).text
         #expect(coloured.contains("\u{1b}[32monline\u{1b}[0m"))
         #expect(coloured.contains("\u{1b}[31moffline\u{1b}[0m"))
         #expect(coloured.contains("\u{1b}[33m1 of 2 tunnels online\u{1b}[0m"))
@@ -164,10 +168,11 @@ import Tunnels
     ])
     func durations(seconds: Int, text: String) { #expect(Words.duration(.seconds(seconds)) == text) }
 
-    @Test(arguments: [
-        (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1249, "1.2 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB"),
-        (1_500_000_000, "1.5 GB"), (UInt64.max, "18.4 EB"),
-    ] as [(UInt64, String)])
+    @Test(
+        arguments: [
+            (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1249, "1.2 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB"),
+            (1_500_000_000, "1.5 GB"), (UInt64.max, "18.4 EB"),
+        ] as [(UInt64, String)])
     func byteCounts(count: UInt64, text: String) { #expect(Words.bytes(count) == text) }
 
     @Test(arguments: [

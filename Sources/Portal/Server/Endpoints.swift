@@ -64,7 +64,9 @@ func controlEndpoints(api: any GatewayAPI) -> [Endpoint] {
                 remoteNetworks: query.all("remote-network"), localAddress: try query.one("local-address"),
                 connection: try query.one("connection"), isDryRun: try query.flag("dry-run"),
                 isReplacing: try query.flag("replace"))
-            guard !call.body.isEmpty else { throw APIError.badRequest("the body must be the AWS file, and it is empty") }
+            guard !call.body.isEmpty else {
+                throw APIError.badRequest("the body must be the AWS file, and it is empty")
+            }
             let result = try await api.importAWS(file: call.body, request: request, caller: call.caller)
             return try .encoded(result, status: result.isStored ? 201 : 200)
         },
@@ -170,7 +172,11 @@ extension Answer {
 func decoded<Value: Decodable>(_: Value.Type, from body: [UInt8]) throws(APIError) -> Value {
     func place(_ path: [any CodingKey]) -> String {
         let text = path.reduce(into: "") { text, key in
-            if let index = key.intValue { text += "[\(index)]" } else { text += (text.isEmpty ? "" : ".") + key.stringValue }
+            if let index = key.intValue {
+                text += "[\(index)]"
+            } else {
+                text += (text.isEmpty ? "" : ".") + key.stringValue
+            }
         }
         return text.isEmpty ? "the body" : text
     }

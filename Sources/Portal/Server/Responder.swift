@@ -111,9 +111,11 @@ struct Responder: Sendable {
     /// `{"error":{"code":…,"message":…}}`.
     private static func body(of error: APIError) -> JSON {
         .object([
-            JSON.Member("error", .object([
-                JSON.Member("code", .string(error.code)), JSON.Member("message", .string(error.message)),
-            ]))
+            JSON.Member(
+                "error",
+                .object([
+                    JSON.Member("code", .string(error.code)), JSON.Member("message", .string(error.message)),
+                ]))
         ])
     }
 
@@ -131,7 +133,10 @@ struct EventStream: Sendable {
     let limits: PortalConfiguration.Limits
     let connections: Connections
 
-    private enum Item { case event(GatewayEvent), keepAlive }
+    private enum Item {
+        case event(GatewayEvent)
+        case keepAlive
+    }
 
     /// Ends when the events do, the reader goes or falls behind, or the server stops.
     func write(

@@ -27,7 +27,12 @@ enum Answer: Sendable {
 
 /// One method on one path.
 struct Endpoint: Sendable {
-    enum Method: String, Sendable { case get = "GET", post = "POST", patch = "PATCH", delete = "DELETE" }
+    enum Method: String, Sendable {
+        case get = "GET"
+        case post = "POST"
+        case patch = "PATCH"
+        case delete = "DELETE"
+    }
 
     var method: Method
     /// Such as `/v1/connectors/{id}`.
@@ -92,7 +97,8 @@ struct Routes: Sendable {
             throw Refusal(
                 APIError(
                     status: 405, code: "method-not-allowed",
-                    message: "\(method) does not work on \(target.path) of \(socket); \(allowed.joined(separator: ", ")) "
+                    message:
+                        "\(method) does not work on \(target.path) of \(socket); \(allowed.joined(separator: ", ")) "
                         + (allowed.count == 1 ? "does" : "do")),
                 allow: allowed)
         }
@@ -105,14 +111,16 @@ struct Routes: Sendable {
     /// `GET /`: what there is.
     private var index: Endpoint {
         Endpoint(.get, "/", "what this socket answers") { _ in
-            .json(.array(endpoints.map { endpoint in
-                .object([
-                    JSON.Member("method", .string(endpoint.method.rawValue)),
-                    JSON.Member("path", .string(endpoint.path)),
-                    JSON.Member("summary", .string(endpoint.summary)),
-                    JSON.Member("parameters", .array(endpoint.parameters.map(JSON.string))),
-                ])
-            }))
+            .json(
+                .array(
+                    endpoints.map { endpoint in
+                        .object([
+                            JSON.Member("method", .string(endpoint.method.rawValue)),
+                            JSON.Member("path", .string(endpoint.path)),
+                            JSON.Member("summary", .string(endpoint.summary)),
+                            JSON.Member("parameters", .array(endpoint.parameters.map(JSON.string))),
+                        ])
+                    }))
         }
     }
 }
@@ -150,9 +158,11 @@ struct RequestTarget: Sendable {
         var pairs: [(String, String)] = []
         for pair in (parts.count > 1 ? parts[1] : "").split(separator: "&") {
             let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            pairs.append((
-                try Self.decoded(sides[0], "the query"), sides.count > 1 ? try Self.decoded(sides[1], "the query") : ""
-            ))
+            pairs.append(
+                (
+                    try Self.decoded(sides[0], "the query"),
+                    sides.count > 1 ? try Self.decoded(sides[1], "the query") : ""
+                ))
         }
         query = Query(pairs: pairs)
     }
@@ -165,7 +175,8 @@ struct RequestTarget: Sendable {
                 bytes.append(byte)
                 continue
             }
-            guard let high = rest.popFirst().flatMap(hexadecimalValue), let low = rest.popFirst().flatMap(hexadecimalValue)
+            guard let high = rest.popFirst().flatMap(hexadecimalValue),
+                let low = rest.popFirst().flatMap(hexadecimalValue)
             else { throw .badRequest("\(place) has a % that two hexadecimal digits do not follow") }
             bytes.append(high << 4 | low)
         }

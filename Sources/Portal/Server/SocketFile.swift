@@ -6,7 +6,8 @@ final class RuntimeLock: Sendable {
 
     init(directory: String) throws(PortalError) {
         if mkdir(directory, 0o755) != 0, errno != EEXIST {
-            throw .unusable("cannot make \(directory): \(systemError()). Make it, or set runtimeDirectory in the boot file")
+            throw .unusable(
+                "cannot make \(directory): \(systemError()). Make it, or set runtimeDirectory in the boot file")
         }
         let path = directory + "/gatehoused.lock"
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -23,7 +24,11 @@ final class RuntimeLock: Sendable {
         }
     }
 
-    func release() { close(descriptor) }
+    func release() {
+        // By name: a child process that is just being started may hold the file open, and so the lock, for a moment.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }
 
 /// A Unix stream socket, bound to its file and not yet listening: nobody can connect before its mode and group are set.
@@ -92,8 +97,10 @@ struct SocketFile: Sendable {
         guard file.st_mode & S_IFMT == S_IFSOCK else {
             throw .unusable("\(path) is in the way and is no socket: move it away")
         }
-        let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-            | Int32(SOCK_NONBLOCK.rawValue), 0)
+        let probe = socket(
+            AF_UNIX,
+            Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+                | Int32(SOCK_NONBLOCK.rawValue), 0)
         guard probe >= 0 else { throw .unusable("cannot make a socket: \(systemError())") }
         defer { Glibc.close(probe) }
         let isAnswered = isSuccess(&address) { connect(probe, $0, $1) }
@@ -124,7 +131,8 @@ struct SocketFile: Sendable {
         var found: UnsafeMutablePointer<Glibc.group>?
         getgrnam_r(group, &entry, &buffer, buffer.count, &found)
         guard let found else {
-            throw .unusable("there is no group '\(group)' for the status socket: make it with 'groupadd --system \(group)'")
+            throw .unusable(
+                "there is no group '\(group)' for the status socket: make it with 'groupadd --system \(group)'")
         }
         return found.pointee.gr_gid
     }

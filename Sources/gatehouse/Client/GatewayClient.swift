@@ -12,7 +12,12 @@ struct GatewayClient: Sendable {
     var patience = TimeAmount.seconds(30)
 
     enum Socket: String, Sendable { case status, control }
-    enum Method: String, Sendable { case get = "GET", post = "POST", patch = "PATCH", delete = "DELETE" }
+    enum Method: String, Sendable {
+        case get = "GET"
+        case post = "POST"
+        case patch = "PATCH"
+        case delete = "DELETE"
+    }
 
     func path(_ socket: Socket) -> String { directory + "/\(socket.rawValue).sock" }
 
@@ -39,7 +44,9 @@ struct GatewayClient: Sendable {
                 case .end: break loop
                 }
             }
-            guard let status else { throw CommandFailure("gatehoused did not answer \(method.rawValue) \(target): see its log") }
+            guard let status else {
+                throw CommandFailure("gatehoused did not answer \(method.rawValue) \(target): see its log")
+            }
             guard (200..<300).contains(status.code) || accepted.contains(status.code) else {
                 throw Self.refusal(status, bytes)
             }
@@ -149,7 +156,9 @@ struct GatewayClient: Sendable {
     private static func refusal(_ status: HTTPResponseStatus, _ bytes: [UInt8]) -> CommandFailure {
         struct Body: Decodable { var error: Detail }
         struct Detail: Decodable { var message: String }
-        if let body = try? JSONDecoder().decode(Body.self, from: Data(bytes)) { return CommandFailure(body.error.message) }
+        if let body = try? JSONDecoder().decode(Body.self, from: Data(bytes)) {
+            return CommandFailure(body.error.message)
+        }
         return CommandFailure("gatehoused answered \(status.code) \(status.reasonPhrase)")
     }
 
@@ -171,7 +180,8 @@ struct GatewayClient: Sendable {
             return result
         }
         let pairs = query.map { encoded($0.0) + "=" + encoded($0.1) }
-        return "/" + path.map(encoded).joined(separator: "/") + (pairs.isEmpty ? "" : "?" + pairs.joined(separator: "&"))
+        return "/" + path.map(encoded).joined(separator: "/")
+            + (pairs.isEmpty ? "" : "?" + pairs.joined(separator: "&"))
     }
 }
 

@@ -5,7 +5,8 @@ import Tunnels
 /// `gatehouse connector`.
 struct ConnectorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "connector", abstract: "Lists and changes connectors: the definitions of tunnels to one peer site.",
+        commandName: "connector",
+        abstract: "Lists and changes connectors: the definitions of tunnels to one peer site.",
         subcommands: [List.self, Show.self, Add.self, Enable.self, Disable.self, Remove.self, Rekey.self, Restart.self])
 
     struct List: AsyncParsableCommand {
@@ -50,10 +51,12 @@ struct ConnectorCommand: AsyncParsableCommand {
         @OptionGroup var shared: SharedOptions
 
         func run() async throws {
-            let connector = try ConnectorFile.read(try InputFile.read(file), file: file == "-" ? "standard input" : file)
+            let connector = try ConnectorFile.read(
+                try InputFile.read(file), file: file == "-" ? "standard input" : file)
             let body = try JSON.line(connector, revealsSecrets: true)
             _ = try await shared.client.ask(
-                .control, ["v1", "connectors"], method: .post, query: replace ? [("replace", "1")] : [], body: Array(body.utf8))
+                .control, ["v1", "connectors"], method: .post, query: replace ? [("replace", "1")] : [],
+                body: Array(body.utf8))
             if shared.json {
                 Terminal.say(ConnectorFile.json(connector, showSecrets: false).text(isPretty: true))
             } else {
@@ -72,7 +75,8 @@ struct ConnectorCommand: AsyncParsableCommand {
     }
 
     struct Disable: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Takes a connector's tunnels down and keeps them down.")
+        static let configuration = CommandConfiguration(
+            abstract: "Takes a connector's tunnels down and keeps them down.")
         @Argument(help: "The connector's ID.")
         var id: String
         @OptionGroup var shared: SharedOptions
@@ -91,10 +95,13 @@ struct ConnectorCommand: AsyncParsableCommand {
         func run() async throws {
             if !yes {
                 guard Terminal.canAsk else {
-                    throw CommandFailure("removing \(id) cannot be undone: add --yes to do it without being asked", isUsage: true)
+                    throw CommandFailure(
+                        "removing \(id) cannot be undone: add --yes to do it without being asked", isUsage: true)
                 }
                 let answer = Terminal.ask("Remove connector \(id) and its keys? This cannot be undone. [y/N] ")
-                guard ["y", "yes"].contains(answer?.lowercased() ?? "") else { throw CommandFailure("nothing was removed") }
+                guard ["y", "yes"].contains(answer?.lowercased() ?? "") else {
+                    throw CommandFailure("nothing was removed")
+                }
             }
             let body = try await shared.client.ask(.control, ["v1", "connectors", id], method: .delete)
             Terminal.say(shared.json ? String(decoding: body, as: UTF8.self) : "Removed connector \(id).")
@@ -102,7 +109,8 @@ struct ConnectorCommand: AsyncParsableCommand {
     }
 
     struct Rekey: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Makes fresh keys now, without a break in the traffic.")
+        static let configuration = CommandConfiguration(
+            abstract: "Makes fresh keys now, without a break in the traffic.")
         @Argument(help: "The connector's ID, or the name of one tunnel.")
         var id: String
         @Option(help: "What gets fresh keys: ike (phase 1), child (phase 2) or both.")
@@ -135,7 +143,8 @@ private func setEnabled(_ id: String, _ isEnabled: Bool, _ shared: SharedOptions
 }
 
 private func act(
-    _ verb: String, _ id: String, query: [(String, String)] = [], _ shared: SharedOptions, _ sentence: (String) -> String
+    _ verb: String, _ id: String, query: [(String, String)] = [], _ shared: SharedOptions,
+    _ sentence: (String) -> String
 ) async throws {
     struct Answer: Codable { var tunnels: [String] }
     let answer = try await shared.client.value(

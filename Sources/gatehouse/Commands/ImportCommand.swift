@@ -15,9 +15,9 @@ struct ImportAWSCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "aws-vpn", abstract: "Reads an AWS Site-to-Site VPN file, shows the plan and stores it.",
         discussion: """
-            The file may be the JSON of 'aws ec2 describe-vpn-connections', the CustomerGatewayConfiguration XML, or the \
-            Generic or strongSwan text that the AWS console downloads; what it is shows in its content. No AWS file names \
-            the networks of your VPC: --remote-network does. With --dry-run nothing is sent to the daemon.
+            The file may be the JSON of 'aws ec2 describe-vpn-connections', the CustomerGatewayConfiguration XML, or \
+            the Generic or strongSwan text that the AWS console downloads; what it is shows in its content. No AWS \
+            file names the networks of your VPC: --remote-network does. With --dry-run nothing is sent to the daemon.
             """)
 
     @Argument(help: "The file; - reads standard input.", completion: .file())
@@ -26,7 +26,9 @@ struct ImportAWSCommand: AsyncParsableCommand {
     var localNetwork: [String] = []
     @Option(help: ArgumentHelp("A network behind AWS, such as the VPC's; may be repeated.", valueName: "cidr"))
     var remoteNetwork: [String] = []
-    @Option(help: ArgumentHelp("The address of this host that the tunnels start from: behind a NAT, its private one.", valueName: "ip"))
+    @Option(
+        help: ArgumentHelp(
+            "The address of this host that the tunnels start from: behind a NAT, its private one.", valueName: "ip"))
     var localAddress: String?
     @Option(help: "What to call the connector (default: its Name tag or connection ID).")
     var name: String?

@@ -49,7 +49,8 @@ struct StatusCommand: AsyncParsableCommand {
         if let subject {
             status.tunnels.removeAll { $0.tunnel != subject && $0.connector != subject }
             guard !status.tunnels.isEmpty else {
-                throw CommandFailure("there is no tunnel or connector '\(subject)'; 'gatehouse status' shows those that exist")
+                throw CommandFailure(
+                    "there is no tunnel or connector '\(subject)'; 'gatehouse status' shows those that exist")
             }
         }
         return status
@@ -95,7 +96,9 @@ struct Watch: Sendable {
                     Terminal.say(isJSON ? try JSON.line(tunnel) : StatusText.line(tunnel, at: Terminal.now))
                 }
             case .failure(let failure):
-                if isLive { picture.draw(nil, error: failure.message) } else if changes.lose() {
+                if isLive {
+                    picture.draw(nil, error: failure.message)
+                } else if changes.lose() {
                     Terminal.complain("gatehouse: \(failure.message) Waiting for it.")
                 }
             }

@@ -6,7 +6,7 @@ import Portal
 import Tunnels
 import Yams
 
-/// A connector written by hand, in YAML or JSON: the connector's own names, with defaults for all that has a sensible one.
+/// A connector written by hand, in YAML or JSON: the connector's own names, with defaults where they make sense.
 enum ConnectorFile {
     /// The form, for `gatehouse connector add --help`.
     static let manual = """
@@ -65,7 +65,9 @@ enum ConnectorFile {
     ///
     /// - Throws: ``CommandFailure`` naming the file, the line and the key that is wrong, never a secret.
     static func read(_ bytes: [UInt8], file: String) throws -> Connector {
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw CommandFailure("\(file) is not UTF-8 text") }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw CommandFailure("\(file) is not UTF-8 text")
+        }
         let root: Node?
         do {
             root = try Yams.compose(yaml: text)
@@ -99,14 +101,16 @@ enum ConnectorFile {
             "routing",
         ])
         let id = try map.need("id").word()
-        guard id.utf8.count <= 64, id.utf8.allSatisfy({ byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
-                UInt8(ascii: "."), UInt8(ascii: "_"):
-                true
-            default: false
-            }
-        }) else {
+        guard id.utf8.count <= 64,
+            id.utf8.allSatisfy({ byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
+                    UInt8(ascii: "."), UInt8(ascii: "_"):
+                    true
+                default: false
+                }
+            })
+        else {
             throw try map.need("id").fault("must be at most 64 characters of a to z, 0 to 9, '-', '.' and '_'")
         }
         let initiation = try map["initiation"]?.choice(Connector.Initiation.self) ?? .initiate
@@ -169,7 +173,8 @@ enum ConnectorFile {
             bindAddress: try map["bindAddress"]?.address(), remoteAddress: remote,
             localID: try map["localID"]?.identity(), remoteID: try map["remoteID"]?.identity(),
             psk: try secret(entry, text: map["psk"], hexadecimal: map["pskHexadecimal"]), encryption: encryption,
-            integrity: integrity, dhGroups: try map["dhGroups"]?.groups() ?? [.ecp256, .ecp384, .curve25519, .modp2048],
+            integrity: integrity,
+            dhGroups: try map["dhGroups"]?.groups() ?? [.ecp256, .ecp384, .curve25519, .modp2048],
             lifetimeSeconds: try map["lifetimeSeconds"]?.number(in: 60...604_800) ?? 28_800,
             dpd: try dpd(map["dpd"] ?? entry.empty("dpd"), initiation: initiation),
             forceUDPEncapsulation: try map["forceUDPEncapsulation"]?.bool() ?? false,

@@ -6,14 +6,17 @@ import Tunnels
 
 extension GatewayClient {
     /// Connectors as the daemon answers them; a hidden secret is read as an empty one.
-    func connectors<Value: Decodable>(_: Value.Type, _ path: [String], query: [(String, String)] = []) async throws -> Value {
+    func connectors<Value: Decodable>(_: Value.Type, _ path: [String], query: [(String, String)] = []) async throws
+        -> Value
+    {
         let bytes = try await ask(.control, path, query: query)
         // Inside a JSON text every quote is escaped, so this matches the member and nothing else.
         let text = String(decoding: bytes, as: UTF8.self).replacing(#""psk":"(hidden)""#, with: #""psk":"""#)
         do {
             return try JSONDecoder().decode(Value.self, from: Data(text.utf8))
         } catch {
-            throw CommandFailure("gatehoused answered in a form that this command cannot read: are both of the same version?")
+            throw CommandFailure(
+                "gatehoused answered in a form that this command cannot read: are both of the same version?")
         }
     }
 }
@@ -25,7 +28,9 @@ extension ConnectorFile {
         func text(_ value: (some Any)?) -> JSON { value.map { .string("\($0)") } ?? .null }
         func number(_ value: (some BinaryInteger)?) -> JSON { value.map { .number("\($0)") } ?? .null }
         func member(_ key: String, _ value: JSON) -> JSON.Member { JSON.Member(key, value) }
-        func object(_ members: KeyValuePairs<String, JSON>) -> JSON { .object(members.map { member($0.key, $0.value) }) }
+        func object(_ members: KeyValuePairs<String, JSON>) -> JSON {
+            .object(members.map { member($0.key, $0.value) })
+        }
 
         func phase1(_ phase1: Phase1) -> JSON {
             object([
@@ -91,12 +96,13 @@ extension ConnectorFile {
             "routing": .string(connector.routing.rawValue),
             "localNetworks": texts(connector.localNetworks),
             "remoteNetworks": texts(connector.remoteNetworks),
-            "tunnels": .array(connector.tunnels.map { tunnel in
-                object([
-                    "name": .string(tunnel.name), "phase1": phase1(tunnel.phase1), "phase2": phase2(tunnel.phase2),
-                    "inside": tunnel.inside.map(inside) ?? .null, "bgp": tunnel.bgp.map(bgp) ?? .null,
-                ])
-            }),
+            "tunnels": .array(
+                connector.tunnels.map { tunnel in
+                    object([
+                        "name": .string(tunnel.name), "phase1": phase1(tunnel.phase1), "phase2": phase2(tunnel.phase2),
+                        "inside": tunnel.inside.map(inside) ?? .null, "bgp": tunnel.bgp.map(bgp) ?? .null,
+                    ])
+                }),
         ])
     }
 
@@ -160,16 +166,19 @@ enum YAMLText {
 
     /// Whether a text needs no quotes: a word that YAML takes for nothing else. JSON's quotes are YAML's too.
     private static func isPlain(_ text: String) -> Bool {
-        guard let first = text.utf8.first, text.utf8.allSatisfy({ byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                UInt8(ascii: "/"), UInt8(ascii: "@"):
-                true
-            default: false
-            }
-        }) else { return false }
-        let isWord = !["true", "false", "yes", "no", "on", "off", "null", "y", "n", "nan", "inf"].contains(text.lowercased())
+        guard let first = text.utf8.first,
+            text.utf8.allSatisfy({ byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                    UInt8(ascii: "/"), UInt8(ascii: "@"):
+                    true
+                default: false
+                }
+            })
+        else { return false }
+        let isWord = !["true", "false", "yes", "no", "on", "off", "null", "y", "n", "nan", "inf"].contains(
+            text.lowercased())
         let isLetter = (first | 0x20) >= UInt8(ascii: "a") && (first | 0x20) <= UInt8(ascii: "z")
         // Addresses and networks begin with a digit and are no numbers.
         return isWord && (isLetter || text.contains("/") || text.count { $0 == "." } == 3)

@@ -83,7 +83,9 @@ struct FileEntry {
     func groups() throws -> [DHGroup] {
         try items().map { item in
             let word = try item.word()
-            if let group = DHGroup.allCases.first(where: { $0.name == word || String($0.rawValue) == word }) { return group }
+            if let group = DHGroup.allCases.first(where: { $0.name == word || String($0.rawValue) == word }) {
+                return group
+            }
             let all = DHGroup.allCases.map { "\($0.rawValue) (\($0.name))" }.joined(separator: ", ")
             throw item.fault("is '\(word)' and must be one of \(all)")
         }

@@ -31,7 +31,8 @@ func listing(_ connectors: [Connector], width: Int?, style: Style) -> String {
     ])
     func networks(_ prefixes: [IPPrefix]) -> String {
         guard let first = prefixes.first else { return "-" }
-        return prefixes.count > 2 ? "\(first) and \(prefixes.count - 1) more" : prefixes.map(\.description).joined(separator: ", ")
+        return prefixes.count > 2
+            ? "\(first) and \(prefixes.count - 1) more" : prefixes.map(\.description).joined(separator: ", ")
     }
     table.rows = connectors.map { connector in
         [

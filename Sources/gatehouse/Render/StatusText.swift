@@ -57,7 +57,8 @@ struct StatusText {
                 if count > 0 { parts.append("\(count) \(state.rawValue)") }
             }
         }
-        let daemon = "gatehoused \(status.version), up \(Words.duration(from: status.startedAt, to: now)), "
+        let daemon =
+            "gatehoused \(status.version), up \(Words.duration(from: status.startedAt, to: now)), "
             + "\(status.dataPath) data path"
         return [parts.joined(separator: ", "), style.paint(daemon.cut(to: width ?? .max), .dim)]
     }
@@ -88,7 +89,9 @@ struct StatusText {
             }
         }
         if let ike = tunnel.ike {
-            let suites = tunnel.children.map(\.proposal).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+            let suites = tunnel.children.map(\.proposal).reduce(into: [String]()) {
+                if !$0.contains($1) { $0.append($1) }
+            }
             add("ike \(ike.proposal)" + (suites.isEmpty ? "" : ", esp " + suites.joined(separator: " and ")), .dim)
         }
         if !tunnel.weaknesses.isEmpty { add("weak: \(tunnel.weaknesses.joined(separator: ", "))", .yellow) }

@@ -5,7 +5,11 @@ struct Style: Hashable, Sendable {
     var isColoured: Bool
 
     enum Colour: String {
-        case red = "31", green = "32", yellow = "33", dim = "2", bold = "1"
+        case red = "31"
+        case green = "32"
+        case yellow = "33"
+        case dim = "2"
+        case bold = "1"
     }
 
     func paint(_ text: String, _ colour: Colour?) -> String {
@@ -78,7 +82,8 @@ struct Table {
                 let space = String(repeating: " ", count: widths[column] - text.count)
                 let isLast = place == shown.count - 1
                 line += place == 0 ? "" : "  "
-                line += columns[column].isRight
+                line +=
+                    columns[column].isRight
                     ? space + style.paint(text, cell.colour)
                     : style.paint(text, cell.colour) + (isLast ? "" : space)
             }
