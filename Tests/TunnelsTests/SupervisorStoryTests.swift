@@ -230,6 +230,36 @@ import Testing
         #expect(world.state("vpn-1") == .online && world.count("tunnel-offline", "vpn-1") == 1)
     }
 
+    @Test func childThatIsRefusedCountsAsOneFailureThoughItsIKESAEndsLater() {
+        var world = SupervisorWorld()
+        world.want([awsLike(tunnels: 1)])
+        world.peers[first]?.refusal = Failure(.temporaryFailure, "Busy.")
+        world.run(1)
+        let id = world.connections.keys.first!
+        let calls = world.initiations.count
+        // As the engine tells it: the IKE SA stands, the child is refused, and the IKE SA is deleted.
+        let failure = Failure(.selectorsUnacceptable, "The peer refused the networks.")
+        world.run(120)
+        let failures = world.supervisor.keepers[0]!.failures
+        while world.supervisor.keepers[0]!.attempt != .underway { world.run(until: world.now + .milliseconds(10)) }
+        world.connections[id]?.attempt = nil
+        let summary = IKESummary(
+            initiatorSPI: 77, responderSPI: 78, isInitiator: true,
+            suite: IKESuite(encryption: .aes128gcm16, integrity: nil, prf: .sha256, group: .ecp256),
+            localID: .fqdn("us"), remoteID: .fqdn("them"),
+            path: Path(local: Endpoint(.v4(2), 500), remote: Endpoint(first, 500), isNATPort: false),
+            isBehindNAT: false, isPeerBehindNAT: false, establishedAt: world.now, rekeyAt: world.now + .seconds(9))
+        world.receive(.ike(Event(.ikeEstablished(summary), connection: id, ikeSA: IKESAID(77))))
+        world.receive(.ike(Event(.failed(failure), connection: id, ikeSA: IKESAID(77))))
+        #expect(world.supervisor.keepers[0]!.failures == failures + 1 && world.initiations.count > calls)
+        // The next attempt is under way when the peer acknowledges the deletion of the last.
+        while world.supervisor.keepers[0]!.attempt != .underway { world.run(until: world.now + .milliseconds(10)) }
+        world.receive(.ike(Event(.ikeClosed(failure), connection: id, ikeSA: IKESAID(77))))
+        #expect(world.supervisor.keepers[0]!.attempt == .underway)
+        #expect(world.supervisor.keepers[0]!.failures == failures + 1)
+        #expect(world.status("vpn-1")?.lastError == failure.explanation)
+    }
+
     @Test func engineThatOwesAnOutcomeIsAskedAgain() {
         var world = SupervisorWorld()
         world.want([awsLike(tunnels: 1)])
@@ -315,6 +345,16 @@ import Testing
         let moves = world.count("failover")
         world.run(600)
         #expect(world.count("failover") == moves)
+    }
+
+    @Test func standbyTakesOverAtOnceAlsoWithinItsOwnHoldTime() {
+        var world = online()
+        world.peerDeletes("vpn-2")
+        world.run(2)
+        #expect(world.state("vpn-2") == .online && world.active == ["vpn-1"])
+        world.peers[first]?.answersProbes = false
+        while world.state("vpn-1") == .online { world.run(1) }
+        #expect((world.now - Tick.zero).seconds < 32 && world.active == ["vpn-2"])
     }
 
     @Test func tunnelThatFailsPeriodicallyDoesNotDragTheTrafficAlong() {
