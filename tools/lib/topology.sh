@@ -31,11 +31,13 @@ stop() {
     [[ -n $pid ]] || return 0
     unset "processes[$1]"
     kill "-${2:-TERM}" "$pid" 2>/dev/null || true
-    # One that does not end is killed after 15 seconds.
-    local patience=300
-    while kill -0 "$pid" 2>/dev/null && ((patience-- > 0)); do sleep 0.05; done
-    kill -KILL "$pid" 2>/dev/null || true
-    wait "$pid" 2>/dev/null || status=$?
+    # One that does not end is killed after 15 seconds. The shell's own word on killed children is of no use.
+    {
+        local patience=300
+        while kill -0 "$pid" && ((patience-- > 0)); do sleep 0.05; done
+        kill -KILL "$pid" || true
+        wait "$pid" || status=$?
+    } 2>/dev/null
     return "$status"
 }
 
