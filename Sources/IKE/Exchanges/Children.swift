@@ -108,7 +108,7 @@ extension Engine {
         sa.children.append(
             Child(
                 spiIn: new.spiIn, spiOut: new.spiOut, suite: new.suite, localSelectors: new.local,
-                remoteSelectors: new.remote, rekeyAt: rekeyAt, expiresAt: expiresAt, usesOutbound: outbound,
+                remoteSelectors: new.remote, createdAt: now, rekeyAt: rekeyAt, expiresAt: expiresAt, usesOutbound: outbound,
                 replaces: new.replaces))
         childOwners[new.spiIn] = sa.spi
         let keys = new.keys
@@ -232,9 +232,9 @@ extension Engine {
         guard let index = sa.childIndex(spiIn) else { return releaseESPSPI(spiIn) }
         sa.children.remove(at: index)
         releaseESPSPI(spiIn)
-        add(.removeChild(spiIn: spiIn))
         if sa.pendingReply?.spiIn == spiIn { sa.pendingReply = nil }
         if let failure { emit(.childClosed(spiIn: spiIn, failure), sa) }
+        add(.removeChild(spiIn: spiIn))
     }
 
     mutating func removeAllChildren(_ sa: inout IKESA, _ failure: Failure?) {

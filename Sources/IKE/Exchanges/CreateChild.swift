@@ -123,6 +123,10 @@ extension Engine {
             // RFC 7296 §2.25: it is gone on the other side; start afresh if we still hold it.
             releaseESPSPI(creation.spiIn)
             guard let place = sa.childIndex(old), sa.children[place].state == .installed else { return }
+            // Our request may have overtaken the answer that made the child at the peer.
+            guard now - sa.children[place].createdAt >= .seconds(5) else {
+                return retryChildRekey(&sa, old, after: .seconds(3))
+            }
             removeChild(&sa, old, Failure(.deletedByPeer, "\(sa.path.remote.address) no longer knows the child SA."))
             plan(.createChild, &sa)
         default:

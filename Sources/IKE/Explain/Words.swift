@@ -54,7 +54,7 @@ extension Engine {
             return Failure(
                 .noProposalChosen,
                 "\(remote) accepts none of our phase-1 proposals (NO_PROPOSAL_CHOSEN). We offered \(sent.offered.summary). "
-                    + "Make encryption, integrity, PRF or Diffie-Hellman group agree with the peer's.")
+                    + "Make encryption, integrity, PRF and Diffie-Hellman group agree with the peer's; some peers also say this when they know no connection for our address.")
         case .invalidKEPayload:
             let wanted = notify.group?.name ?? "a group that we do not know"
             return Failure(

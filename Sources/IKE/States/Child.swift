@@ -20,6 +20,7 @@ struct Child: Sendable, Codable, Hashable {
     var suite: ESPSuite
     var localSelectors: [TrafficSelector]
     var remoteSelectors: [TrafficSelector]
+    var createdAt: Tick
     var rekeyAt: Tick
     var expiresAt: Tick
     var state: State = .installing
