@@ -173,4 +173,64 @@ struct InteroperationTests {
             #expect(try await capture.count("esp") > 100)
         }
     }
+
+    @Test func weInitiateOverIPv6() async throws {
+        try await Lab.with { lab in
+            var theirs = Pair.endpoint(lab.topology, .gcm)
+            theirs.local = Topology.endpoint6
+            theirs.localID = Topology.endpoint6
+            theirs.remote = Topology.customer6
+            theirs.remoteID = Topology.customer6
+            _ = try await StrongSwan(lab, on: .aws1, [theirs])
+            let gateway = try await Gatehoused(lab)
+            let capture = try await lab.capture()
+            var connector = Pair.connector(lab.topology, .gcm)
+            connector.localAddress = Topology.customer6
+            connector.remoteAddress = Topology.endpoint6
+            connector.inside = nil
+            try await gateway.add(connector)
+            try await gateway.waitForOnline()
+            try await lab.waitForPing()
+            #expect(try await lab.ping(count: 10).lost == 0)
+            try await lab.transfer()
+            try await capture.stop()
+            #expect(try await capture.clearPackets() == 0)
+            #expect(try await capture.encryptedPackets() > 100)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func twoOfOursCarryIPv6(isOutsideIPv6: Bool) async throws {
+        try await Lab.with { lab in
+            let customer = isOutsideIPv6 ? Topology.customer6 : lab.topology.customer
+            let remote = isOutsideIPv6 ? Topology.endpoint6 : lab.topology.endpoints[0]
+            let everything = ["0.0.0.0/0", "::/0"]
+            let local = [Topology.localNetwork, Topology.localNetwork6]
+            let vpc = [Topology.remoteNetwork, Topology.remoteNetwork6]
+            let endpoint = try await Gatehoused(lab, on: .aws1)
+            var theirs = Pair.connector(lab.topology, .gcm)
+            theirs.initiation = "respond"
+            (theirs.localAddress, theirs.remoteAddress) = (remote, customer)
+            (theirs.localNetworks, theirs.remoteNetworks) = (vpc, local)
+            (theirs.localSelectors, theirs.remoteSelectors) = (everything, everything)
+            theirs.inside = nil
+            try await endpoint.add(theirs)
+            let gateway = try await Gatehoused(lab)
+            let capture = try await lab.capture()
+            var ours = Pair.connector(lab.topology, .gcm)
+            (ours.localAddress, ours.remoteAddress) = (customer, remote)
+            (ours.localNetworks, ours.remoteNetworks) = (local, vpc)
+            (ours.localSelectors, ours.remoteSelectors) = (everything, everything)
+            ours.inside = nil
+            try await gateway.add(ours)
+            try await gateway.waitForOnline()
+            try await lab.waitForPing(Topology.vpc6)
+            #expect(try await lab.ping(Topology.vpc6, count: 10).lost == 0)
+            #expect(try await lab.ping(count: 10).lost == 0)
+            try await lab.transfer(isIPv6: true)
+            try await capture.stop()
+            #expect(try await capture.clearPackets() == 0)
+            #expect(try await capture.count("ip proto 50 or ip6 proto 50") > 100)
+        }
+    }
 }

@@ -25,6 +25,14 @@ struct Topology: Sendable {
     static let remoteNetwork = "10.2.0.0/16"
     static let privateGateway = "192.168.77.2"
 
+    /// The same in IPv6: the gateway and the first endpoint outside, the client and the VPC's host inside.
+    static let customer6 = "2001:db8:51::7"
+    static let endpoint6 = "2001:db8:113::13"
+    static let client6 = "2001:db8:1::10"
+    static let vpc6 = "2001:db8:2::10"
+    static let localNetwork6 = "2001:db8:1::/48"
+    static let remoteNetwork6 = "2001:db8:2::/48"
+
     /// The address that the gateway sends from.
     var gateway: String { isBehindNAT ? Self.privateGateway : customer }
 }
@@ -134,7 +142,7 @@ final class Lab: Sendable {
             var settings = ["rp_filter=0", "send_redirects=0", "accept_redirects=0"].flatMap {
                 ["net.ipv4.conf.all." + $0, "net.ipv4.conf.default." + $0]
             }
-            if forwards { settings.append("net.ipv4.ip_forward=1") }
+            if forwards { settings += ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"] }
             try await must("sysctl", ["-qw"] + settings, on: host)
         }
         for host in hosts {
@@ -167,6 +175,7 @@ final class Lab: Sendable {
             return [
                 "link set lo up", link("eth0", to: .gateway, as: "lan"), "link set eth0 up",
                 "addr add \(Topology.client)/24 dev eth0", "route add default via 10.1.0.1 onlink dev eth0",
+                "addr add \(Topology.client6)/64 dev eth0 nodad", "route add default via 2001:db8:1::1 dev eth0",
             ]
         case .gateway:
             return [
@@ -174,6 +183,8 @@ final class Lab: Sendable {
                 "link set lan up", "link set wan up", "addr add 10.1.0.1/24 dev lan",
                 "addr add \(topology.gateway)/24 dev wan",
                 "route add default via \(Self.firstAddress(topology.gateway)) onlink dev wan",
+                "addr add 2001:db8:1::1/64 dev lan nodad", "addr add \(Topology.customer6)/64 dev wan nodad",
+                "route add default via 2001:db8:51::1 dev wan",
             ]
         case .nat:
             return [
@@ -182,28 +193,36 @@ final class Lab: Sendable {
                 "route add default via \(Self.firstAddress(topology.customer)) onlink dev wan",
             ]
         case .internet:
-            return ["link set lo up", "link set customer up"]
-                + ["addr add \(Self.firstAddress(topology.customer))/24 dev customer"]
+            return [
+                "link set lo up", "link set customer up",
+                "addr add \(Self.firstAddress(topology.customer))/24 dev customer",
+                "addr add 2001:db8:51::1/64 dev customer nodad",
+            ]
                 + zip(["aws1", "aws2"], endpoints).flatMap { name, address in
                     [
                         link(name, to: name == "aws1" ? .aws1 : .aws2, as: "wan"), "link set \(name) up",
                         "addr add 203.0.113.1/32 dev \(name)", "route add \(address) dev \(name)",
                     ]
-                }
+                } + ["addr add 2001:db8:113::1/64 dev aws1 nodad"]
         case .aws1, .aws2:
             let number = host == .aws1 ? 1 : 2
+            let ipv6 = [
+                "addr add \(Topology.endpoint6)/64 dev wan nodad", "route add default via 2001:db8:113::1 dev wan",
+                "addr add 2001:db8:2::1/64 dev lan nodad",
+            ]
             return [
                 "link set lo up", link("lan", to: .vpc, as: "\(host)"), "link set lan up", "link set wan up",
                 "addr add \(endpoints[number - 1])/32 dev wan", "route add 203.0.113.1 dev wan",
                 "route add default via 203.0.113.1", "addr add 10.2.0.\(number)/24 dev lan",
                 // Without a tunnel of its own, an endpoint hands the customer's traffic to the other one.
                 "route add \(Topology.localNetwork) via 10.2.0.\(3 - number) metric 30000",
-            ]
+            ] + (host == .aws1 ? ipv6 : [])
         case .vpc:
             return [
                 "link set lo up", "link add vpc0 type bridge", "link set aws1 master vpc0", "link set aws2 master vpc0",
                 "link set aws1 up", "link set aws2 up", "link set vpc0 up", "addr add \(Topology.vpc)/24 dev vpc0",
-                "route add default via 10.2.0.1",
+                "route add default via 10.2.0.1", "addr add \(Topology.vpc6)/64 dev vpc0 nodad",
+                "route add default via 2001:db8:2::1 dev vpc0",
             ]
         }
     }

@@ -59,8 +59,16 @@ extension Lab {
     }
 
     /// Sends `megabytes` of random data by TCP and compares the checksums of both ends.
-    func transfer(megabytes: Int = 8, from source: Host = .client, to target: Host = .vpc) async throws {
-        let address = target == .vpc ? Topology.vpc : Topology.client
+    func transfer(
+        megabytes: Int = 8, from source: Host = .client, to target: Host = .vpc, isIPv6: Bool = false
+    ) async throws {
+        let address =
+            switch (target, isIPv6) {
+            case (.vpc, false): Topology.vpc
+            case (.vpc, true): "[" + Topology.vpc6 + "]"
+            case (_, false): Topology.client
+            case (_, true): "[" + Topology.client6 + "]"
+            }
         let name = UUID().uuidString
         let sent = file("sent-" + name)
         let received = file("received-" + name)
@@ -68,7 +76,8 @@ extension Lab {
         let words = (0..<(megabytes << 17)).map { _ in generator.next() }
         try words.withUnsafeBytes { try Data($0).write(to: URL(fileURLWithPath: sent)) }
         let receiver = try start(
-            "socat", ["-u", "TCP-LISTEN:5999,reuseaddr", "CREATE:\(received)"], on: target, log: "receive-\(name).log")
+            "socat", ["-u", "TCP\(isIPv6 ? 6 : 4)-LISTEN:5999,reuseaddr", "CREATE:\(received)"], on: target,
+            log: "receive-\(name).log")
         // With `retry`, the sender waits for the receiver to listen.
         try await must(
             "socat", ["-u", "FILE:\(sent)", "TCP:\(address):5999,retry=50,interval=0.1"], on: source, seconds: 60)
@@ -112,10 +121,11 @@ struct Capture: Sendable {
 
     /// Packets with an inner address: none may cross in the clear.
     func clearPackets() async throws -> Int {
-        try await count("net 10.0.0.0/8 or net 169.254.0.0/16")
+        try await count("net 10.0.0.0/8 or net 169.254.0.0/16 or net 2001:db8:1::/48 or net 2001:db8:2::/48")
     }
 
     func encryptedPackets() async throws -> Int {
-        try await count("esp or (udp port 4500 and udp[8:4] != 0)")
+        // tcpdump looks into UDP over IPv4 only, so IKE messages count too over IPv6.
+        try await count("ip proto 50 or ip6 proto 50 or (udp port 4500 and (ip6 or udp[8:4] != 0))")
     }
 }
