@@ -1,27 +1,18 @@
 import Base
 import Host
-import Portal
 import Tunnels
 
 /// Asks the doctor about this host, as this gateway means to use it.
 enum Examination {
     static func findings(
         _ boot: BootConfiguration, connectors: [Connector], interfaces: [String]
-    ) async -> [DoctorFinding] {
+    ) async -> [Finding] {
         let enabled = connectors.filter(\.isEnabled)
         let plan = Doctor.Plan(
             listen: boot.listen, ikePort: boot.ikePort, natPort: boot.natPort,
             peers: enabled.flatMap { $0.tunnels.compactMap(\.phase1.remoteAddress) },
             remoteNetworks: enabled.flatMap(\.remoteNetworks), tunnelInterfaces: interfaces,
             stateDirectory: boot.stateDirectory, dataPath: boot.dataPath.rawValue, hasKernelDataPath: false)
-        return await Doctor.examine(plan).map { finding in
-            let state: DoctorFinding.State = switch finding.state {
-            case .ok: .ok
-            case .warning: .warning
-            case .failed: .failed
-            }
-            return DoctorFinding(
-                id: finding.id, title: finding.title, state: state, detail: finding.detail, remedy: finding.remedy)
-        }
+        return await Doctor.examine(plan)
     }
 }

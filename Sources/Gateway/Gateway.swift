@@ -8,9 +8,6 @@ import Store
 import Synchronization
 import Tunnels
 
-/// This release.
-public let gatehouseVersion = "0.1.0"
-
 /// The gateway: joins the engines, the host and the sockets, and runs until it is told to stop.
 ///
 /// Shutting down is orderly: tunnels are deleted at the peers, then interfaces, routes and sockets are removed.

@@ -13,7 +13,7 @@ struct GatewayControl: GatewayAPI {
     let log: EventLog
     let dataPathKind: String
     let startedAt: WallTime
-    let examine: @Sendable () async -> [DoctorFinding]
+    let examine: @Sendable () async -> [Finding]
     let reread: @Sendable (Caller) async throws -> Void
 
     // MARK: Reading
@@ -125,7 +125,7 @@ struct GatewayControl: GatewayAPI {
         return tunnels
     }
 
-    func doctor() async throws -> [DoctorFinding] { await examine() }
+    func doctor() async throws -> [Finding] { await examine() }
 
     func audit(limit: Int) async throws -> [AuditRecord] {
         try refusing { () throws(StoreError) in try store.audit(limit: limit) }.map {

@@ -55,7 +55,7 @@ public protocol GatewayAPI: Sendable {
     func restart(_ subject: String, caller: Caller) async throws -> [String]
 
     /// Checks of this host: what it lacks and how to mend it.
-    func doctor() async throws -> [DoctorFinding]
+    func doctor() async throws -> [Finding]
 
     /// The newest entries of the audit trail, at most `limit`, newest first.
     func audit(limit: Int) async throws -> [AuditRecord]
@@ -194,33 +194,4 @@ public enum RekeyPhase: String, Codable, Sendable, CaseIterable {
     /// Phase 2: the child SAs.
     case child
     case both
-}
-
-/// One check of this host.
-public struct DoctorFinding: Hashable, Codable, Sendable {
-    /// A stable word for programs, such as `tun-device`.
-    public var id: String
-    /// What was checked.
-    public var title: String
-    public var state: State
-    /// What was found.
-    public var detail: String
-    /// What to do about it; nil when nothing needs doing.
-    public var remedy: String?
-
-    public init(id: String, title: String, state: State, detail: String, remedy: String?) {
-        self.id = id
-        self.title = title
-        self.state = state
-        self.detail = detail
-        self.remedy = remedy
-    }
-
-    public enum State: String, Codable, Sendable, CaseIterable {
-        case ok
-        /// Works, but less well than it could.
-        case warning
-        /// Gatehouse cannot do its work.
-        case failed
-    }
 }

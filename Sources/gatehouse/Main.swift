@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Glibc
 
 /// The command line of Gatehouse: thin, it speaks to the daemon's sockets.
@@ -44,9 +45,6 @@ import Glibc
         }
     }
 }
-
-/// The release that this command belongs to.
-let gatehouseVersion = "0.1.0"
 
 /// Why a command did not do what it should: one sentence, and what to do.
 struct CommandFailure: Error, Hashable {

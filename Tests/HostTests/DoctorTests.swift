@@ -1,6 +1,7 @@
 import Base
 import Glibc
 import Testing
+import Tunnels
 
 @testable import Host
 

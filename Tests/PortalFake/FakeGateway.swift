@@ -11,7 +11,7 @@ public final class FakeGateway: GatewayAPI {
         public var counters = GatewayCounters()
         public var problems: [String] = []
         public var connectors: [Connector] = []
-        public var findings: [DoctorFinding] = []
+        public var findings: [Finding] = []
         public var audit: [AuditRecord] = []
         public var importResult = ImportResult(connector: "vpn-1", tunnels: [], warnings: [], isStored: true)
         public var explanation = Explanation(subject: "", summary: "", reasons: [])
@@ -138,7 +138,7 @@ public final class FakeGateway: GatewayAPI {
         return [subject]
     }
 
-    public func doctor() async throws -> [DoctorFinding] {
+    public func doctor() async throws -> [Finding] {
         try note("doctor")
         return with { $0.findings }
     }

@@ -323,8 +323,8 @@ final class Command: Sendable {
                     detail: nil)
             ]
             $0.findings = [
-                DoctorFinding(id: "a", title: "TUN device", state: .ok, detail: "there", remedy: nil),
-                DoctorFinding(id: "b", title: "Clock", state: .warning, detail: "wrong", remedy: "set it"),
+                Finding(id: "a", title: "TUN device", state: .ok, detail: "there", remedy: nil),
+                Finding(id: "b", title: "Clock", state: .warning, detail: "wrong", remedy: "set it"),
             ]
             $0.explanation = Explanation(subject: "vpn-1-1", summary: "it is up", reasons: ["the peer answered"])
         }

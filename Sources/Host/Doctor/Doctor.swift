@@ -1,4 +1,5 @@
 public import Base
+public import Tunnels
 
 /// Looks at this host and says what keeps tunnels from working, or from working well, and how to mend it.
 ///

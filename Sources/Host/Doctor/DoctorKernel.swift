@@ -1,5 +1,6 @@
 import Base
 import Glibc
+import Tunnels
 
 extension Doctor {
     func capabilities() -> Finding {

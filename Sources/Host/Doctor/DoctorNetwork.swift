@@ -1,5 +1,6 @@
 import Base
 import Glibc
+import Tunnels
 
 extension Doctor {
     func forwarding(_ family: IPAddress.Family) -> Finding {

@@ -1,5 +1,6 @@
 import Base
 import Glibc
+import Tunnels
 
 /// A bound UDP socket, as `/proc/net/udp` lists it.
 struct BoundSocket: Hashable, Sendable {

@@ -2,6 +2,7 @@ import Base
 import CMnl
 import Cryptography
 import Glibc
+import Tunnels
 
 extension Doctor {
     func clock() -> Finding { Self.clock(SystemClock().wall) }

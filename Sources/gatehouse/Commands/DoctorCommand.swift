@@ -1,6 +1,7 @@
 import ArgumentParser
 import Host
 import Portal
+import Tunnels
 
 /// `gatehouse doctor`.
 struct DoctorCommand: AsyncParsableCommand {
@@ -14,16 +15,16 @@ struct DoctorCommand: AsyncParsableCommand {
     @OptionGroup var shared: SharedOptions
 
     func run() async throws {
-        let findings: [DoctorFinding]
+        let findings: [Finding]
         do {
-            findings = try await shared.client.value([DoctorFinding].self, .control, ["v1", "doctor"])
+            findings = try await shared.client.value([Finding].self, .control, ["v1", "doctor"])
         } catch let failure as CommandFailure where failure.isDaemonAbsent {
             // A daemon that does not start is why people ask the doctor.
-            let absence = DoctorFinding(
+            let absence = Finding(
                 id: "daemon", title: "gatehoused", state: .failed,
                 detail: "it does not run; what follows is what this host looks like to you",
                 remedy: "systemctl start gatehoused, then 'journalctl -u gatehoused' if it does not stay")
-            findings = [absence] + (await Self.examine())
+            findings = await [absence] + Doctor.examine(Doctor.Plan())
         }
         if shared.json {
             Terminal.say(try JSON(encoding: findings).text(isPretty: true))
@@ -31,18 +32,5 @@ struct DoctorCommand: AsyncParsableCommand {
             Terminal.say(report(findings, width: Terminal.size?.columns, style: Terminal.style))
         }
         if findings.contains(where: { $0.state == .failed }) { throw ExitCode.failure }
-    }
-
-    private static func examine() async -> [DoctorFinding] {
-        await Doctor.examine(Doctor.Plan()).map { finding in
-            let state: DoctorFinding.State =
-                switch finding.state {
-                case .ok: .ok
-                case .warning: .warning
-                case .failed: .failed
-                }
-            return DoctorFinding(
-                id: finding.id, title: finding.title, state: state, detail: finding.detail, remedy: finding.remedy)
-        }
     }
 }

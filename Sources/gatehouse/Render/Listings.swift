@@ -48,7 +48,7 @@ func listing(_ connectors: [Connector], width: Int?, style: Style) -> String {
 }
 
 /// `gatehouse doctor`.
-func report(_ findings: [DoctorFinding], width: Int?, style: Style) -> String {
+func report(_ findings: [Finding], width: Int?, style: Style) -> String {
     var lines: [String] = []
     for finding in findings {
         let (mark, colour): (String, Style.Colour) =

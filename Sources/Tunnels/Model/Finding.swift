@@ -1,4 +1,4 @@
-/// One check of this host by ``Doctor``.
+/// One check of this host, as `gatehouse doctor` shows it.
 public struct Finding: Hashable, Codable, Sendable {
     public enum State: String, Codable, Sendable, CaseIterable {
         case ok
