@@ -110,7 +110,7 @@ charon-systemd {
     }
     filelog {
         stderr {
-            default = 0
+            default = -1
         }
     }
     plugins {
@@ -160,7 +160,7 @@ CONF
     wait_for 20 "strongSwan" swanctl_on strongswan --load-all || die "strongSwan does not answer."
 }
 
-# run_fleet PEER GROUP COUNT: prints the seconds that the handshakes took.
+# run_fleet PEER GROUP COUNT: prints the seconds that the handshakes took and how many got a child.
 run_fleet() {
     on fleet timeout 300 taskset --cpu-list 1 "$binaries/bench-ike" --local "${network[$1]}" \
         --remote "${network[$1]}.254" --psk "$psk" --group "${number[$2]}" --handshakes "$3" --at-a-time 16
@@ -172,6 +172,7 @@ for dh in "${groups[@]}"; do
     [[ -n ${number[$dh]:-} ]] || die "The group '$dh' is not known."
     step "$dh: $rounds rounds of $per_round handshakes with each"
     declare -A ticks=([gatehouse]=0 [strongswan]=0) seconds=([gatehouse]=0 [strongswan]=0)
+    declare -A children=([gatehouse]=0 [strongswan]=0)
     for peer in gatehouse strongswan; do
         "up_$peer" "$dh"
         pinned "$peer"
@@ -179,7 +180,9 @@ for dh in "${groups[@]}"; do
     for ((round = 1; round <= rounds; round++)); do
         for peer in gatehouse strongswan; do
             before=$(cpu "${processes[$peer]}")
-            took=$(run_fleet "$peer" "$dh" "$per_round") || die "The fleet failed against $peer: $took"
+            answer=$(run_fleet "$peer" "$dh" "$per_round") || die "The fleet failed against $peer: $answer"
+            read -r took with_child <<<"$answer"
+            children[$peer]=$((children[$peer] + with_child))
             after=$(cpu "${processes[$peer]}")
             ticks[$peer]=$((ticks[$peer] + after - before))
             seconds[$peer]=$(awk -v a="${seconds[$peer]}" -v b="$took" 'BEGIN { print a + b }')
@@ -190,7 +193,8 @@ for dh in "${groups[@]}"; do
             'BEGIN { printf "%.0f", t / hz / n * 1e6 }')
         figures[$dh.$peer.rate]=$(awk -v s="${seconds[$peer]}" -v n="$((per_round * rounds))" \
             'BEGIN { printf "%.0f", n / s }')
-        note "$peer: ${figures[$dh.$peer.cpu]} µs of CPU a handshake, ${figures[$dh.$peer.rate]} handshakes a second"
+        note "$peer: ${figures[$dh.$peer.cpu]} µs of CPU a handshake, ${figures[$dh.$peer.rate]} handshakes a second," \
+            "${children[$peer]} with a child"
         stop "$peer" || true
         rm -rf "${folder:?}/$peer"
     done

@@ -4,12 +4,13 @@ internal import Glibc
 internal import IKE
 
 /// A fleet of initiators: brings up one IKE SA after the other, each with an identity of its own, a number of them at
-/// a time, and prints the seconds that all of them took together.
+/// a time, and prints the seconds that all of them took together and how many got a child SA.
 @main struct Main {
     static func main() {
         do {
             var fleet = try Fleet(Options(CommandLine.arguments.dropFirst()))
-            print(try fleet.run())
+            let seconds = try fleet.run()
+            print(seconds, fleet.children)
         } catch {
             print("bench-ike: \(error)")
             exit(1)
@@ -70,6 +71,8 @@ private struct Fleet {
     private var lanes: [Lane] = []
     private var begun = 0
     private var finished = 0
+    /// Handshakes that brought up a child SA too.
+    private(set) var children = 0
     private var receiveBuffer = [UInt8](repeating: 0, count: 65_536)
 
     /// A handshake that takes longer than this fails the run.
@@ -173,6 +176,7 @@ private struct Fleet {
         }
         if isDone {
             finished += 1
+            if lanes[index].hasChild { children += 1 }
             begin(index)
         }
     }
