@@ -37,6 +37,8 @@ actor Core {
     private var alarm = Alarm()
     private var isFinished = false
     private var trafficPoll = TrafficPoll()
+    private var sources = SourceAddresses()
+    private var hasSetRoutes = false
     private(set) var meters = Meters()
     /// The counters of every child that is installed, as they were last read.
     private(set) var childCounters: [UInt32: ChildCounters] = [:]
@@ -97,6 +99,11 @@ actor Core {
             await body(self)
         case .supervise(let input):
             work.add(supervisor.receive(input, now: now))
+            if case .connectors = input, !hasSetRoutes {
+                // Routes that a crash left behind: those that are still wanted are never taken away in between.
+                await carryOutWork()
+                if !hasSetRoutes { await carryOut(SupervisorEffect.setRoutes([])) }
+            }
         }
     }
 
@@ -152,7 +159,8 @@ actor Core {
     private func carryOut(_ effect: SupervisorEffect) async {
         switch effect {
         case .ike(let input):
-            work.add(engine.receive(input, now: now))
+            let inputs = sources.fill(input) { machine.loop.sockets.localAddress(towards: $0) }
+            for input in inputs { work.add(engine.receive(input, now: now)) }
         case .openLink(let link):
             do {
                 try await machine.dataPath.openTunnel(link)
@@ -176,6 +184,7 @@ actor Core {
                 work.add(engine.receive(.childFailed(spiIn: child.spiIn, reason: "\(error)"), now: now))
             }
         case .setRoutes(let routes):
+            hasSetRoutes = true
             do {
                 _ = try machine.routes.reconcile(routes)
                 routeProblem = nil

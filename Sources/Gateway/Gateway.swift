@@ -77,8 +77,6 @@ public final class Gateway: Sendable {
     /// Brings the stored connectors up and serves until ``stop()``; returns when everything is down again.
     public func run() async throws {
         let machine = core.machine
-        // A crash leaves no interface (they die with the process) but may leave routes.
-        try machine.routes.removeAll()
         let portal = try await Portal.start(
             PortalConfiguration(runtimeDirectory: boot.runtimeDirectory, statusGroup: boot.statusGroup), api: control,
             logger: logger)
