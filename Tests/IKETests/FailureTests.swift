@@ -5,7 +5,10 @@ import Testing
 
 /// What people read when it does not work: the likely cause, on both sides.
 struct FailureTests {
-    private func expect(_ failure: Failure?, _ reason: Failure.Reason, _ parts: String..., sourceLocation: SourceLocation = #_sourceLocation) {
+    private func expect(
+        _ failure: Failure?, _ reason: Failure.Reason, _ parts: String...,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
         #expect(failure?.reason == reason, sourceLocation: sourceLocation)
         for part in parts {
             #expect(
@@ -61,12 +64,14 @@ struct FailureTests {
         other.localID = .fqdn("east.example.org")
         var pair = Pair(a: mine, b: other)
         pair.connect()
-        expect(pair.failures(.b).first, .authenticationFailed, "asks for 'west.example.org'", "we are 'east.example.org'")
+        expect(
+            pair.failures(.b).first, .authenticationFailed, "asks for 'west.example.org'", "we are 'east.example.org'")
         expect(pair.failures(.a).first, .authenticationFailed, "asked for 'west.example.org'")
     }
 
     @Test func noCommonPhase1Proposal() {
-        let mine = IKEProposal(encryption: [.aes256, .aes128], integrity: [.sha256], prf: [.sha256], groups: [.modp2048])
+        let mine = IKEProposal(
+            encryption: [.aes256, .aes128], integrity: [.sha256], prf: [.sha256], groups: [.modp2048])
         let theirs = IKEProposal(encryption: [.aes256], integrity: [.sha256], prf: [.sha256], groups: [.ecp256])
         var pair = Pair(a: Pair.configuration(.a, ike: [mine]), b: Pair.configuration(.b, ike: [theirs]))
         pair.give(.a, .initiate(Pair.id))
@@ -110,7 +115,8 @@ struct FailureTests {
             pair.failures(.a).first, .selectorsUnacceptable, "TS_UNACCEPTABLE", "local 10.1.0.0/16",
             "remote 10.2.0.0/16")
         expect(
-            pair.failures(.b).first, .selectorsUnacceptable, "asked for 10.1.0.0/16 on its side and 10.2.0.0/16 on ours",
+            pair.failures(.b).first, .selectorsUnacceptable,
+            "asked for 10.1.0.0/16 on its side and 10.2.0.0/16 on ours",
             "local 10.9.0.0/16")
         pair.drive(.seconds(30))
         pair.expectNothingLeft()

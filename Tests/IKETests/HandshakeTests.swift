@@ -28,7 +28,8 @@ struct HandshakeTests {
     func everySuiteConnects(_ encryption: EncryptionAlgorithm, _ integrity: IntegrityAlgorithm) {
         let prf = PRFAlgorithm(rawValue: integrity.rawValue) ?? .sha256
         let ike = IKEProposal(
-            encryption: [encryption], integrity: encryption.isAEAD ? [] : [integrity], prf: [prf], groups: [.curve25519])
+            encryption: [encryption], integrity: encryption.isAEAD ? [] : [integrity], prf: [prf], groups: [.curve25519]
+        )
         let esp = ESPProposal(
             encryption: [encryption], integrity: encryption.isAEAD ? [] : [integrity], groups: [], esn: [true])
         var pair = Pair(

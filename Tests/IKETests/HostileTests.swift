@@ -215,7 +215,8 @@ struct HostileTests {
         var pair = Pair()
         pair.give(.a, .initiate(Pair.id))
         let datagram = try #require(pair.network.first)
-        let key = try #require(datagram.bytes.indices.first { Array(datagram.bytes[$0...].prefix(4)) == [0, 31, 0, 0] })
+        let key = try #require(
+            datagram.bytes.indices.first { Array(datagram.bytes[$0...].prefix(4)) == [0, 31, 0, 0] })
         var zero = datagram.bytes
         for index in key + 4..<key + 36 { zero[index] = 0 }
         // The all-zero point of curve25519 has small order: found when the secret would be computed.

@@ -73,7 +73,8 @@ struct InitTests {
     }
 
     @Test func cookiesAndAnotherGroupGoTogether() {
-        let mine = IKEProposal(encryption: [.aes256], integrity: [.sha256], prf: [.sha256], groups: [.modp2048, .ecp256])
+        let mine = IKEProposal(
+            encryption: [.aes256], integrity: [.sha256], prf: [.sha256], groups: [.modp2048, .ecp256])
         let theirs = IKEProposal(encryption: [.aes256], integrity: [.sha256], prf: [.sha256], groups: [.ecp256])
         var configuration = EngineConfiguration()
         configuration.cookieThreshold = 0
@@ -188,7 +189,11 @@ struct InitTests {
     @Test(arguments: [Pair.Side.a, .b])
     func aPretendedNATMakesESPTravelInUDP(_ side: Pair.Side) {
         var configurations = (Pair.configuration(.a), Pair.configuration(.b))
-        if side == .a { configurations.0.forceUDPEncapsulation = true } else { configurations.1.forceUDPEncapsulation = true }
+        if side == .a {
+            configurations.0.forceUDPEncapsulation = true
+        } else {
+            configurations.1.forceUDPEncapsulation = true
+        }
         var pair = Pair(a: configurations.0, b: configurations.1)
         pair.connect()
         pair.expectConnected()

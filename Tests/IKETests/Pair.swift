@@ -208,7 +208,8 @@ struct Pair {
         for (from, to) in [(a, b), (b, a)] {
             let sending = from.children.values.filter(\.usesOutbound).max { $0.child.rekeyAt < $1.child.rekeyAt }
             guard let sending, let receiving = to.children[sending.child.spiOut] else {
-                Issue.record("no child SA to send on, or the other end does not know it", sourceLocation: sourceLocation)
+                Issue.record(
+                    "no child SA to send on, or the other end does not know it", sourceLocation: sourceLocation)
                 continue
             }
             #expect(sending.child.encryptionKeyOut == receiving.child.encryptionKeyIn, sourceLocation: sourceLocation)

@@ -33,17 +33,21 @@ struct WireTests {
         let wire = Negotiation.wire([offer])
         #expect(wire.map(\.number) == [1, 2])
         #expect(wire.summary == "aes256gcm16/chacha20poly1305-prfsha256-ecp256, aes256-sha256-prfsha256-ecp256")
-        let esp = ESPProposal(encryption: [.aes128, .aes128gcm16], integrity: [.sha1], groups: [.ecp256], esn: [true, false])
+        let esp = ESPProposal(
+            encryption: [.aes128, .aes128gcm16], integrity: [.sha1], groups: [.ecp256], esn: [true, false])
         #expect(
-            Negotiation.wire([esp], spi: 1, withGroups: false).summary == "aes128-sha1-esn/noesn, aes128gcm16-esn/noesn")
+            Negotiation.wire([esp], spi: 1, withGroups: false).summary == "aes128-sha1-esn/noesn, aes128gcm16-esn/noesn"
+        )
     }
 
     @Test func integrityNoneIsFineWithAnAEADCipherOnly() {
         let offer = IKEProposal(
             encryption: [.aes128gcm16, .aes128], integrity: [.sha256], prf: [.sha256], groups: [.ecp256])
         let common = [Transform(PRFAlgorithm.sha256), Transform(DHGroup.ecp256), Transform(type: 3, id: 0)]
-        let aead = Proposal(number: 1, protocolID: 1, spi: [], transforms: [Transform(EncryptionAlgorithm.aes128gcm16)] + common)
-        let plain = Proposal(number: 1, protocolID: 1, spi: [], transforms: [Transform(EncryptionAlgorithm.aes128)] + common)
+        let aead = Proposal(
+            number: 1, protocolID: 1, spi: [], transforms: [Transform(EncryptionAlgorithm.aes128gcm16)] + common)
+        let plain = Proposal(
+            number: 1, protocolID: 1, spi: [], transforms: [Transform(EncryptionAlgorithm.aes128)] + common)
         #expect(Negotiation.choose([offer], from: [aead], keyExchangeGroup: nil)?.suite.encryption == .aes128gcm16)
         #expect(Negotiation.choose([offer], from: [plain], keyExchangeGroup: nil) == nil)
     }
@@ -92,7 +96,10 @@ struct WireTests {
             (42, "00000008 03080000 ff", "payload chain at offset 8: 1 bytes behind the last payload"),
             (35, "0000000a 01000000 0102", "IDi at offset 8: an IPv4 address of 2 bytes"),
             (39, "00000006 0200", "AUTH at offset 0: needs 4 bytes, has 2"),
-            (44, "00000018 01000000 07000010 0000ffff 0a000002 0a000001", "TSi selector 1 at offset 16: the range ends before it begins"),
+            (
+                44, "00000018 01000000 07000010 0000ffff 0a000002 0a000001",
+                "TSi selector 1 at offset 16: the range ends before it begins"
+            ),
             (33, "0000000c 01000008 01010000", "SA proposal 1 at offset 4: last-substructure byte is 1, not 0 or 2"),
         ]
         for (type, bytes, words) in cases {

@@ -108,7 +108,8 @@ extension Engine {
         sa.children.append(
             Child(
                 spiIn: new.spiIn, spiOut: new.spiOut, suite: new.suite, localSelectors: new.local,
-                remoteSelectors: new.remote, createdAt: now, rekeyAt: rekeyAt, expiresAt: expiresAt, usesOutbound: outbound,
+                remoteSelectors: new.remote, createdAt: now, rekeyAt: rekeyAt, expiresAt: expiresAt,
+                usesOutbound: outbound,
                 replaces: new.replaces))
         childOwners[new.spiIn] = sa.spi
         let keys = new.keys
@@ -205,7 +206,8 @@ extension Engine {
     /// Tries a failed rekey again in half a minute or so, while the child lives.
     mutating func retryChildRekey(_ sa: inout IKESA, _ spiIn: UInt32, after: Tick.Span = .seconds(20)) {
         guard let place = sa.childIndex(spiIn), sa.children[place].state == .installed else { return }
-        sa.children[place].rekeyAt = now + after + Tick.Span(nanoseconds: Int64(random.uniform(below: UInt64(after.nanoseconds))))
+        sa.children[place].rekeyAt =
+            now + after + Tick.Span(nanoseconds: Int64(random.uniform(below: UInt64(after.nanoseconds))))
     }
 
     mutating func inboundTraffic(_ sa: inout IKESA, _ spiIn: UInt32, _ at: Tick) {

@@ -227,7 +227,9 @@ extension Engine {
 
     /// The data path saw authenticated ESP from elsewhere.
     mutating func dataPathSawPeer(_ sa: inout IKESA, _ spiIn: UInt32, _ path: Path) {
-        guard sa.isEstablished, sa.nat.isPeerBehindNAT, path != sa.path, path.isNATPort == sa.path.isNATPort else { return }
+        guard sa.isEstablished, sa.nat.isPeerBehindNAT, path != sa.path, path.isNATPort == sa.path.isNATPort else {
+            return
+        }
         move(&sa, to: path)
     }
 

@@ -22,7 +22,7 @@ enum KeySchedule {
         PRF.compute(prf, key: Secret(nonceI + nonceR), [shared])
     }
 
-    /// SKEYSEED of an IKE SA that replaces another: `prf(SK_d, g^ir | Ni | Nr)` with the old SA's PRF (RFC 7296 §2.18).
+    /// SKEYSEED of an IKE SA that replaces another, with the old one's PRF: `prf(SK_d, g^ir | Ni | Nr)` (RFC 7296 §2.18).
     static func seed(
         rekeying old: Secret, _ prf: PRFAlgorithm, nonceI: [UInt8], nonceR: [UInt8], shared: Secret
     ) -> Secret {

@@ -23,6 +23,7 @@ extension Engine {
             guard !sa.isProvisional else { break }
             consider(sa.rekeyAt, .rekeyIKE)
             consider(sa.nextKeepalive, .keepalive)
+            consider(sa.duplicateCheckAt, .duplicateCheck)
             if let due = livenessDue(sa) { consider(due, .liveness) }
         }
         for child in sa.children {
@@ -32,7 +33,9 @@ extension Engine {
             case .installed:
                 consider(child.expiresAt, .expireChild)
                 if sa.isEstablished {
-                    consider(child.redundantUntil ?? child.rekeyAt, child.redundantUntil == nil ? .rekeyChild : .deleteRedundant)
+                    consider(
+                        child.redundantUntil ?? child.rekeyAt,
+                        child.redundantUntil == nil ? .rekeyChild : .deleteRedundant)
                 }
             case .replaced: consider(min(child.expiresAt, child.replacedUntil ?? .distantFuture), .deleteRedundant)
             case .deleting: consider(child.expiresAt, .expireChild)
@@ -43,7 +46,9 @@ extension Engine {
 
     /// When the peer's silence has lasted long enough to ask; nil while a request asks already.
     private func livenessDue(_ sa: IKESA) -> Tick? {
-        guard sa.request == nil, let configuration = configuration(of: sa), configuration.dpdDelay > .zero else { return nil }
+        guard sa.request == nil, let configuration = configuration(of: sa), configuration.dpdDelay > .zero else {
+            return nil
+        }
         return sa.lastInbound + configuration.dpdDelay
     }
 
@@ -65,7 +70,8 @@ extension Engine {
 
     private mutating func fireEstablishedTimers(_ sa: inout IKESA) {
         if sa.expiresAt <= now {
-            return beginDeletion(&sa, Failure(.lifetimeExpired, "The IKE SA's lifetime ended before a rekey succeeded."))
+            return beginDeletion(
+                &sa, Failure(.lifetimeExpired, "The IKE SA's lifetime ended before a rekey succeeded."))
         }
         guard !sa.isProvisional else { return }
         if sa.rekeyAt <= now {
@@ -77,6 +83,7 @@ extension Engine {
             sa.nextKeepalive = .distantFuture
             touchKeepalive(&sa)
         }
+        if sa.duplicateCheckAt <= now { checkDuplicates(of: &sa) }
         if let due = livenessDue(sa), due <= now { plan(.liveness(isForced: false), &sa) }
     }
 

@@ -98,7 +98,8 @@ extension Engine {
         }
         if let trying = sas.first {
             let why = failure.map { " Last failure: \($0.explanation)" } ?? ""
-            return "\(trying.state.capitalizedFirst) with \(trying.path.remote), \(trying.retransmissions) repetitions.\(why)"
+            let what = trying.state.capitalizedFirst
+            return "\(what) with \(trying.path.remote), \(trying.retransmissions) repetitions.\(why)"
         }
         return failure.map { "Down. \($0.explanation)" } ?? "Down; nothing has been tried."
     }

@@ -13,7 +13,8 @@ extension Engine {
             let waited = Self.seconds(now - sent.startedAt)
             return Failure(
                 .silence,
-                "No answer from \(remote.address) port \(remote.port) in \(waited): a firewall, a wrong address, or the peer is down. "
+                "No answer from \(remote.address) port \(remote.port) in \(waited): a firewall, a wrong "
+                    + "address, or the peer is down. "
                     + "UDP 500 and 4500 must pass in both directions.")
         case .authSent:
             let port = remote.port
@@ -23,7 +24,8 @@ extension Engine {
                 : "the peer may drop what it cannot authenticate"
             return Failure(
                 .silence,
-                "\(remote.address) answered IKE_SA_INIT, but not IKE_AUTH on port \(port) in \(seconds): \(hint), "
+                "\(remote.address) answered IKE_SA_INIT, but not IKE_AUTH on port \(port) in \(seconds): "
+                    + "\(hint), "
                     + "or a different pre-shared key makes it stay silent. Look into the peer's log.")
         default:
             return Failure(
@@ -39,7 +41,8 @@ extension Engine {
     }
 
     func halfOpenSilence(_ sa: IKESA, _ halfOpen: HalfOpen) -> String {
-        let heard = halfOpen.hasHeardAuth
+        let heard =
+            halfOpen.hasHeardAuth
             ? "what came as IKE_AUTH did not decrypt: the peer computed other keys"
             : "IKE_AUTH never came: it gave up, cannot reach us on UDP 4500, or its address was forged"
         return "\(halfOpen.remote) began an IKE SA and did not finish it; \(heard)"
@@ -53,15 +56,21 @@ extension Engine {
         case .noProposalChosen:
             return Failure(
                 .noProposalChosen,
-                "\(remote) accepts none of our phase-1 proposals (NO_PROPOSAL_CHOSEN). We offered \(sent.offered.summary). "
-                    + "Make encryption, integrity, PRF and Diffie-Hellman group agree with the peer's; some peers also say this when they know no connection for our address.")
+                "\(remote) accepts none of our phase-1 proposals (NO_PROPOSAL_CHOSEN). We offered "
+                    + "\(sent.offered.summary). "
+                    + "Make encryption, integrity, PRF and Diffie-Hellman group agree with the peer's; some "
+                    + "peers also say this when they know no connection for our address.")
         case .invalidKEPayload:
             let wanted = notify.group?.name ?? "a group that we do not know"
             return Failure(
                 .invalidKeyExchange,
-                "\(remote) wants Diffie-Hellman group \(wanted), which our proposals do not have: \(sent.offered.summary).")
+                "\(remote) wants Diffie-Hellman group \(wanted), which our proposals do not have: "
+                    + "\(sent.offered.summary).")
         case .invalidMajorVersion:
-            return Failure(.protocolError, "\(remote) does not speak IKEv2 (INVALID_MAJOR_VERSION). Turn IKEv2 on there.")
+            return Failure(
+                .protocolError,
+                "\(remote) does not speak IKEv2 (INVALID_MAJOR_VERSION). Turn "
+                    + "IKEv2 on there.")
         default:
             return Failure(.protocolError, "\(remote) refused IKE_SA_INIT with \(notify.type.name).")
         }
@@ -77,7 +86,8 @@ extension Engine {
         let failure = Failure(
             .noProposalChosen,
             "\(path.remote.address) offered no phase-1 proposal that we accept. It offered \(theirs.summary); "
-                + "we accept \(ours.summary). Nearest miss: \(Negotiation.difference(ours: ours, theirs: theirs)).")
+                + "we accept \(ours.summary). Nearest miss: "
+                + "\(Negotiation.difference(ours: ours, theirs: theirs)).")
         connections[first.connection]?.lastFailure = failure
         // Anyone can send such an offer, so that this is told as seldom as any notice.
         guard notices.admit("", limit: configuration.noticesPerSecond, now: now) != nil else { return }
@@ -88,18 +98,21 @@ extension Engine {
         let ours = Negotiation.wire(configuration.ikeProposals)
         return Failure(
             .noProposalChosen,
-            "The peer's offer to rekey the IKE SA has nothing that we accept. It offered \(theirs.summary); we accept \(ours.summary). "
+            "The peer's offer to rekey the IKE SA has nothing that we accept. It offered \(theirs.summary); "
+                + "we accept \(ours.summary). "
                 + "Nearest miss: \(Negotiation.difference(ours: ours, theirs: theirs)).")
     }
 
     func rekeyRefused(_ sa: IKESA, _ configuration: ConnectionConfiguration, _ notify: Notify) -> Failure {
         let reason: Failure.Reason =
-            notify.type == .noProposalChosen ? .noProposalChosen
+            notify.type == .noProposalChosen
+            ? .noProposalChosen
             : notify.type == .invalidKEPayload ? .invalidKeyExchange : .protocolError
         return Failure(
             reason,
             "\(sa.path.remote.address) refused to rekey the IKE SA (\(notify.type.name)). We offered "
-                + "\(Negotiation.wire(configuration.ikeProposals).summary). The IKE SA stays until its lifetime ends.")
+                + "\(Negotiation.wire(configuration.ikeProposals).summary). The IKE SA stays until its "
+                + "lifetime ends.")
     }
 
     // MARK: - Authentication
@@ -107,7 +120,8 @@ extension Engine {
     func authRefusedInClear(_ sa: IKESA, _ notify: Notify) -> Failure {
         Failure(
             notify.type == .authenticationFailed ? .authenticationFailed : .protocolError,
-            "\(sa.path.remote.address) answered IKE_AUTH with an unprotected \(notify.type.name): it could not decrypt or "
+            "\(sa.path.remote.address) answered IKE_AUTH with an unprotected \(notify.type.name): it could "
+                + "not decrypt or "
                 + "accept our message, or someone forges answers.")
     }
 
@@ -120,8 +134,10 @@ extension Engine {
         let asked = configuration.remoteID.map { ", asked for '\($0)'" } ?? ""
         return Failure(
             .authenticationFailed,
-            "\(remote) refused our authentication (AUTHENTICATION_FAILED). We called ourselves '\(ours)'\(asked): either the "
-                + "pre-shared key differs, or the peer has no connection for this identity and our address. Compare both.")
+            "\(remote) refused our authentication (AUTHENTICATION_FAILED). We called ourselves "
+                + "'\(ours)'\(asked): either the "
+                + "pre-shared key differs, or the peer has no connection for this identity and our address. "
+                + "Compare both.")
     }
 
     func peerNotProven(
@@ -133,18 +149,21 @@ extension Engine {
         if let wanted = Directory.expectedIdentity(configuration), !identity.matches(wanted) {
             return Failure(
                 .authenticationFailed,
-                "\(remote) calls itself '\(identity)', but we expect '\(wanted)'. Set the remote identity to '\(identity)' "
+                "\(remote) calls itself '\(identity)', but we expect '\(wanted)'. Set the remote identity "
+                    + "to '\(identity)' "
                     + "if that is the right peer.")
         }
         return Failure(
             .authenticationFailed,
-            "\(remote) calls itself '\(identity)', as expected, but its pre-shared key is not ours. Compare the key on both sides.")
+            "\(remote) calls itself '\(identity)', as expected, but its pre-shared key is not ours. Compare "
+                + "the key on both sides.")
     }
 
     func authMethodMismatch(_ sa: IKESA) -> Failure {
         Failure(
             .authenticationFailed,
-            "\(sa.path.remote.address) does not authenticate with a pre-shared key (it wants certificates or EAP). "
+            "\(sa.path.remote.address) does not authenticate with a pre-shared key (it wants certificates "
+                + "or EAP). "
                 + "Set it to a pre-shared key.")
     }
 
@@ -176,11 +195,13 @@ extension Engine {
         let mine = configuration.localID ?? IKEIdentity(path.local.address)
         if let wanted = Directory.expectedIdentity(configuration), !identity.matches(wanted) {
             words =
-                "\(remote) calls itself '\(identity)', but '\(configuration.name)' expects '\(wanted)'. Set the remote identity to "
+                "\(remote) calls itself '\(identity)', but '\(configuration.name)' expects '\(wanted)'. Set "
+                + "the remote identity to "
                 + "'\(identity)' if that is the right peer."
         } else if let ours, !ours.matches(mine) {
             words =
-                "\(remote) asks for '\(ours)', but on '\(configuration.name)' we are '\(mine)'. Set our identity or the "
+                "\(remote) asks for '\(ours)', but on '\(configuration.name)' we are '\(mine)'. Set our "
+                + "identity or the "
                 + "peer's remote identity so that they agree."
         } else if let expected = configuration.remoteAddress, expected != remote {
             words =
@@ -189,19 +210,25 @@ extension Engine {
             words =
                 "\(remote) negotiated \(suite), which '\(configuration.name)' does not permit."
         } else {
-            words = "'\(configuration.name)' is not configured for our address \(path.local.address), where \(remote) calls."
+            words =
+                "'\(configuration.name)' is not configured for our address \(path.local.address), where "
+                + "\(remote) calls."
         }
         return (blamed, Failure(.authenticationFailed, words))
     }
 
     func authDisbelieved(_ sa: IKESA, _ notify: Notify) -> Failure {
         guard notify.type == .authenticationFailed else {
-            return Failure(.protocolError, "\(sa.path.remote.address) gave up the IKE SA with \(notify.type.name).")
+            return Failure(
+                .protocolError,
+                "\(sa.path.remote.address) gave up the IKE SA with "
+                    + "\(notify.type.name).")
         }
         let ours = sa.localID.map { "'\($0)'" } ?? "our identity"
         return Failure(
             .authenticationFailed,
-            "\(sa.path.remote.address) did not accept our authentication as \(ours): it expects another identity, or the "
+            "\(sa.path.remote.address) did not accept our authentication as \(ours): it expects another "
+                + "identity, or the "
                 + "pre-shared key differs.")
     }
 
@@ -225,20 +252,27 @@ extension Engine {
                 : "Make phase-2 encryption, integrity and ESN agree with the peer's"
             return Failure(
                 .noProposalChosen,
-                "\(remote) accepts none of our phase-2 proposals (NO_PROPOSAL_CHOSEN). We offered \(offered). \(hint).")
+                "\(remote) accepts none of our phase-2 proposals (NO_PROPOSAL_CHOSEN). We offered "
+                    + "\(offered). \(hint).")
         case .selectorsUnacceptable, .invalidSelectors, .singlePairRequired:
             return Failure(
                 .selectorsUnacceptable,
-                "\(remote) does not accept our networks (\(notify.type.name)). We asked for local \(configuration.localSelectors.summary) "
-                    + "and remote \(configuration.remoteSelectors.summary). They must match the peer's remote and local networks.")
+                "\(remote) does not accept our networks (\(notify.type.name)). We asked for local "
+                    + "\(configuration.localSelectors.summary) "
+                    + "and remote \(configuration.remoteSelectors.summary). They must match the peer's "
+                    + "remote and local networks.")
         case .invalidKEPayload:
             return Failure(
                 .invalidKeyExchange,
-                "\(remote) wants PFS group \(notify.group?.name ?? "unknown"), which our phase-2 proposals do not have: \(offered).")
+                "\(remote) wants PFS group \(notify.group?.name ?? "unknown"), which our phase-2 proposals "
+                    + "do not have: \(offered).")
         case .temporaryFailure:
             return Failure(.temporaryFailure, "\(remote) is busy (TEMPORARY_FAILURE); we shall try again.")
         case .noAdditionalSAs:
-            return Failure(.protocolError, "\(remote) makes no further child SA on this IKE SA (NO_ADDITIONAL_SAS).")
+            return Failure(
+                .protocolError,
+                "\(remote) makes no further child SA on this IKE SA "
+                    + "(NO_ADDITIONAL_SAS).")
         default:
             return Failure(.protocolError, "\(remote) refused the child SA with \(notify.type.name).")
         }
@@ -255,7 +289,8 @@ extension Engine {
         }
         return Failure(
             .noProposalChosen,
-            "The peer offered no phase-2 proposal that we accept. It offered \(shown.summary); we accept \(ours.summary). "
+            "The peer offered no phase-2 proposal that we accept. It offered \(shown.summary); we accept "
+                + "\(ours.summary). "
                 + "Nearest miss: \(Negotiation.difference(ours: ours, theirs: shown)).")
     }
 
@@ -265,7 +300,9 @@ extension Engine {
     ) -> Failure {
         Failure(
             .selectorsUnacceptable,
-            "The peer's networks do not meet ours. It asked for \(theirRemote.summary) on its side and \(theirLocal.summary) on ours; "
-                + "we have remote \(configuration.remoteSelectors.summary) and local \(configuration.localSelectors.summary).")
+            "The peer's networks do not meet ours. It asked for \(theirRemote.summary) on its side and "
+                + "\(theirLocal.summary) on ours; "
+                + "we have remote \(configuration.remoteSelectors.summary) and local "
+                + "\(configuration.localSelectors.summary).")
     }
 }

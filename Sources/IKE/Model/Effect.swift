@@ -4,8 +4,8 @@ public import Base
 public enum Effect: Sendable {
     /// Send this UDP payload; on a NAT path it already has its marker.
     case send([UInt8], Path)
-    /// Install the pair and answer with `.childInstalled` or `.childFailed`. With `outbound` false only the inbound SA is
-    /// needed yet; `.useOutbound` follows when the peer is known to hear us on it.
+    /// Install the pair and answer with `.childInstalled` or `.childFailed`. With `outbound` false only the inbound SA
+    /// is needed yet; `.useOutbound` follows when the peer is known to hear us on it.
     case installChild(ChildSA, outbound: Bool)
     /// Send on this SA from now on; the one that it replaces stays for what is still on its way in.
     case useOutbound(spiIn: UInt32)

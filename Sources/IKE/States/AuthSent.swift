@@ -76,8 +76,10 @@ extension Engine {
         guard let authentication = payloads.authentication, let identity = payloads.identityResponder else {
             releaseESPSPI(sent.spiIn)
             if let error = payloads.firstError { return failAttempt(&sa, authRefused(sa, configuration, error)) }
-            let failure = payloads.hasCertificate
-                ? authMethodMismatch(sa) : Failure(.protocolError, "\(sa.path.remote.address) answered IKE_AUTH without AUTH.")
+            let failure =
+                payloads.hasCertificate
+                ? authMethodMismatch(sa)
+                : Failure(.protocolError, "\(sa.path.remote.address) answered IKE_AUTH without AUTH.")
             sendLastWord(&sa) { $0.add(.authenticationFailed) }
             return failAttempt(&sa, failure)
         }

@@ -82,11 +82,36 @@ extension Engine {
                 }
                 continue
             }
+            // What rekeys and losses may leave of this is settled when the dust has.
+            sa.duplicateCheckAt = now + Self.duplicatePatience
             if sa.initiatorSPI < other.initiatorSPI {
                 if other.isInitiator { with(spi) { $0.beginDeletion(&$1, failure) } }
             } else if sa.isInitiator {
                 beginDeletion(&sa, failure)
                 return
+            }
+        }
+    }
+
+    private static let duplicatePatience = Tick.Span.seconds(60)
+
+    /// Two calls crossed a while ago. If both SAs are still up, and alive, both sides now delete the same one.
+    mutating func checkDuplicates(of sa: inout IKESA) {
+        sa.duplicateCheckAt = .distantFuture
+        guard let id = sa.connection, let remoteID = sa.remoteID else { return }
+        let failure = Failure(.replaced, "Both sides had called each other; the other IKE SA stays.")
+        for spi in directory.sas(of: PeerKey(id, remoteID)) where spi != sa.spi {
+            guard let other = table[spi], other.isEstablished, !other.isProvisional else { continue }
+            let isRekeying = [sa.exchange, other.exchange].contains { if case .rekeyIKE = $0 { true } else { false } }
+            let survivor = sa.initiatorSPI < other.initiatorSPI ? sa : other
+            guard !isRekeying, now - survivor.lastInbound < Self.duplicatePatience else {
+                sa.duplicateCheckAt = now + .seconds(10)
+                continue
+            }
+            if survivor.spi == sa.spi {
+                with(spi) { $0.beginDeletion(&$1, failure) }
+            } else {
+                return beginDeletion(&sa, failure)
             }
         }
     }
@@ -169,7 +194,8 @@ extension Engine {
                 // The peer's rekey of this SA won or knew of no other: its product takes over.
                 handOver(&sa, to: collision.product)
             } else {
-                let failure = payloads.firstError.map { authDisbelieved(sa, $0) }
+                let failure =
+                    payloads.firstError.map { authDisbelieved(sa, $0) }
                     ?? Failure(.deletedByPeer, "\(sa.path.remote.address) deleted the IKE SA.")
                 removeAllChildren(&sa, failure)
                 emit(.ikeClosed(failure), sa)

@@ -66,7 +66,8 @@ extension Engine {
         sa.nextPeerRequestID = 1
         detectNAT(&sa, payloads, path)
         let nonceR = newNonce()
-        let answer = initAnswer(header, sa, choice, keyPair, nonceR, hasNATDetection: payloads.has(.natDetectionSourceIP))
+        let answer = initAnswer(
+            header, sa, choice, keyPair, nonceR, hasNATDetection: payloads.has(.natDetectionSourceIP))
         sa.state = .halfOpen(
             HalfOpen(
                 initMessage: Array(message), answerMessage: answer, nonceI: nonce, nonceR: nonceR, keyPair: keyPair,
@@ -186,13 +187,16 @@ extension Engine {
         }
         sa.connection = id
         sa.remoteID = proof.identity
-        sa.localID = configuration.localID ?? payloads.identityResponder.flatMap { isOurAddress($0, path) ? $0 : nil }
+        sa.localID =
+            configuration.localID ?? payloads.identityResponder.flatMap { isOurAddress($0, path) ? $0 : nil }
             ?? IKEIdentity(path.local.address)
         connections[id]?.sas.insert(sa.spi)
         answerFirstChild(&sa, halfOpen, configuration, payloads, proof, header.messageID, path)
     }
 
-    private func isOurAddress(_ identity: IKEIdentity, _ path: Path) -> Bool { identity == IKEIdentity(path.local.address) }
+    private func isOurAddress(_ identity: IKEIdentity, _ path: Path) -> Bool {
+        identity == IKEIdentity(path.local.address)
+    }
 
     private func deriveKeys(_ sa: inout IKESA, _ halfOpen: inout HalfOpen) throws(MessageError) {
         guard let suite = sa.suite, let keyPair = halfOpen.keyPair else {

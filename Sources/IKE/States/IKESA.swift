@@ -39,6 +39,8 @@ struct IKESA: Sendable, Codable {
     /// When the peer last proved that it lives, by an authenticated message or packet.
     var lastInbound: Tick = .zero
     var nextKeepalive: Tick = .distantFuture
+    /// When to look whether another SA with the same peer is still there; set when two calls have crossed.
+    var duplicateCheckAt: Tick = .distantFuture
     var children: [Child] = []
     /// Set on the product of the peer's rekey while ours is out: the SA that it is to replace if the peer wins.
     var predecessor: UInt64?
@@ -61,7 +63,7 @@ struct IKESA: Sendable, Codable {
         if case .established = state { true } else { false }
     }
 
-    /// Where ESP of this SA's children goes: in UDP only when there is a NAT (or we pretend one), whatever port IKE uses.
+    /// Where ESP of the children goes: in UDP only when there is a NAT (or we pretend one), whatever port IKE uses.
     var childPath: Path {
         guard path.isNATPort, !nat.encapsulates else { return path }
         return Path(local: path.local, remote: path.remote, isNATPort: false)

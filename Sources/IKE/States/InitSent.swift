@@ -19,7 +19,8 @@ struct InitSent: Sendable, Codable {
 extension Engine {
     mutating func startInit(_ id: ConnectionID, _ configuration: ConnectionConfiguration) {
         guard let remote = configuration.remoteAddress, !remote.isUnspecified else {
-            return failStart(id, .noSuchConnection, "'\(configuration.name)' has no remote address: it can only wait for its peer.")
+            return failStart(
+                id, .noSuchConnection, "'\(configuration.name)' has no remote address: it can only wait for its peer.")
         }
         let offered = Negotiation.wire(configuration.ikeProposals)
         guard let group = configuration.ikeProposals.lazy.flatMap(\.groups).first, !offered.isEmpty else {
@@ -90,7 +91,8 @@ extension Engine {
             choice.suite.group == sent.keyPair.group, keyExchange.group == choice.suite.group.rawValue
         else {
             throw MessageError(
-                .misbehaved, "SA", at: 0, "the answer \([chosen].summary) does not fit our key exchange in "
+                .misbehaved, "SA", at: 0,
+                "the answer \([chosen].summary) does not fit our key exchange in "
                     + sent.keyPair.group.name)
         }
         let suite = choice.suite

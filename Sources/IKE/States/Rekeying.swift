@@ -209,12 +209,14 @@ extension Engine {
         sa.tasks = []
         let previous = sa.id
         let lastInbound = sa.lastInbound
+        let duplicateCheckAt = sa.duplicateCheckAt
         for child in children { childOwners[child.spiIn] = successor }
         with(successor) { engine, new in
             new.predecessor = nil
             new.children += children
             new.tasks += tasks
             new.lastInbound = max(new.lastInbound, lastInbound)
+            new.duplicateCheckAt = duplicateCheckAt
             engine.emit(.ikeRekeyed(engine.summary(new), previous: previous), new)
         }
     }
@@ -225,15 +227,18 @@ extension Engine {
         sa.predecessor = nil
         var children: [Child] = []
         var tasks: [PlannedTask] = []
+        var duplicateCheckAt = Tick.distantFuture
         with(predecessor) { engine, old in
             guard old.isEstablished else { return }
             (children, old.children) = (old.children, [])
             tasks = old.tasks.filter { $0 != .rekeyIKE && $0 != .deleteIKE }
+            duplicateCheckAt = old.duplicateCheckAt
             engine.retire(&old)
         }
         for child in children { childOwners[child.spiIn] = sa.spi }
         sa.children += children
         sa.tasks += tasks
+        sa.duplicateCheckAt = duplicateCheckAt
         emit(.ikeRekeyed(summary(sa), previous: IKESAID(predecessor)), sa)
     }
 

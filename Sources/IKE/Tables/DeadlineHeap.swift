@@ -3,7 +3,7 @@ import Base
 /// What an SA does next by itself.
 enum Timer: UInt8, Sendable, Hashable, Codable {
     case retransmit, giveUp, halfOpenTimeout, attemptTimeout, forgetClosed, closeTimeout, rekeyedTimeout
-    case rekeyIKE, expireIKE, liveness, keepalive
+    case rekeyIKE, expireIKE, liveness, keepalive, duplicateCheck
     case rekeyChild, expireChild, removeLingering, deleteRedundant
 
     /// Why the engine wants to be woken, for logs.
@@ -20,6 +20,7 @@ enum Timer: UInt8, Sendable, Hashable, Codable {
         case .expireIKE: "an IKE SA expires"
         case .liveness: "check that the peer lives"
         case .keepalive: "send a NAT keep-alive"
+        case .duplicateCheck: "look for a second IKE SA with the same peer"
         case .rekeyChild: "rekey a child SA"
         case .expireChild: "a child SA expires"
         case .removeLingering: "remove a replaced child SA"
@@ -96,7 +97,8 @@ struct DeadlineHeap: Sendable {
         var place = start
         while true {
             var least = place
-            for child in [2 * place + 1, 2 * place + 2] where child < heap.count && heap[child].tick < heap[least].tick {
+            for child in [2 * place + 1, 2 * place + 2] where child < heap.count && heap[child].tick < heap[least].tick
+            {
                 least = child
             }
             guard least != place else { return }

@@ -23,7 +23,8 @@ enum Negotiation {
                 transforms += offer.prf.map { Transform($0) }
                 transforms += integrity.map { Transform($0) }
                 transforms += offer.groups.map { Transform($0) }
-                proposals.append(Proposal(number: 0, protocolID: SecurityProtocol.ike, spi: spi, transforms: transforms))
+                proposals.append(
+                    Proposal(number: 0, protocolID: SecurityProtocol.ike, spi: spi, transforms: transforms))
             }
         }
         return numbered(proposals)
@@ -146,10 +147,12 @@ enum Negotiation {
                     .misbehaved, "SA", at: 0,
                     "the answer has several choices of \(Transform.typeName(transform.type))")
             }
-            let isNothing = transform.id == 0
+            let isNothing =
+                transform.id == 0
                 && (transform.type == Transform.Kind.integrity || transform.type == Transform.Kind.group)
             guard offer.transforms.contains(transform) || isNothing else {
-                throw MessageError(.misbehaved, "SA", at: 0, "the answer chose \(transform.name), which we never offered")
+                throw MessageError(
+                    .misbehaved, "SA", at: 0, "the answer chose \(transform.name), which we never offered")
             }
         }
         return chosen
@@ -177,7 +180,8 @@ enum Negotiation {
             }
         }
         guard let best else { return "there is no proposal of the same protocol" }
-        return best.missing.isEmpty ? "no single pair of proposals agrees in everything" : best.missing.joined(separator: "; ")
+        return best.missing.isEmpty
+            ? "no single pair of proposals agrees in everything" : best.missing.joined(separator: "; ")
     }
 
     private static func list(_ proposal: Proposal, _ type: UInt8) -> String {

@@ -105,7 +105,9 @@ extension TrafficSelector: CustomStringConvertible {
         var text = rangeDescription
         if ipProtocol != 0 { text += "[protocol \(ipProtocol)" }
         if firstPort != 0 || lastPort != 65535 {
-            text += (ipProtocol == 0 ? "[" : " ") + (firstPort == lastPort ? "port \(firstPort)" : "ports \(firstPort)-\(lastPort)")
+            text +=
+                (ipProtocol == 0 ? "[" : " ")
+                + (firstPort == lastPort ? "port \(firstPort)" : "ports \(firstPort)-\(lastPort)")
             return text + "]"
         }
         return ipProtocol != 0 ? text + "]" : text
