@@ -166,9 +166,9 @@ enum Vocabulary {
         case "aes", "aescbc", "aes128", "aes128cbc", "aescbc128": .aes128
         case "aes192", "aes192cbc", "aescbc192": .aes192
         case "aes256", "aes256cbc", "aescbc256": .aes256
-        case "aes128gcm16", "aes128gcm128", "aes128gcm", "aesgcm128", "aesgcm": .aes128gcm16
+        case "aes128gcm16", "aes128gcm128", "aes128gcm", "aesgcm128", "aesgcm", "gcm", "gcm128": .aes128gcm16
         case "aes192gcm16", "aes192gcm128", "aes192gcm": .aes192gcm16
-        case "aes256gcm16", "aes256gcm128", "aes256gcm", "aesgcm256": .aes256gcm16
+        case "aes256gcm16", "aes256gcm128", "aes256gcm", "aesgcm256", "gcm256": .aes256gcm16
         case "chacha20poly1305": .chacha20poly1305
         default: nil
         }

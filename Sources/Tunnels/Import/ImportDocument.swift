@@ -11,7 +11,7 @@ public struct ImportDocument: Sendable {
     public static let sizeLimit = 1 << 20
 
     public let text: String
-    /// The lines that are not blank.
+    /// The lines that are not blank, without prompts, line numbers and the like (``PastedText``).
     public let lines: [Line]
     /// What was mended while reading.
     public var warnings: [String] = []
@@ -58,8 +58,7 @@ public struct ImportDocument: Sendable {
         self.text = text
         var lines: [Line] = []
         func append(_ line: Substring, _ number: Int) {
-            // Web pages turn blanks into no-break spaces.
-            let text = line.utf8.contains(0xC2) ? trimmed(line.map { $0 == "\u{A0}" ? " " : $0 }) : trimmed(line)
+            let text = trimmed(line)
             if !text.isEmpty { lines.append(Line(number: number, text: text)) }
         }
         let bytes = text.utf8
@@ -79,7 +78,7 @@ public struct ImportDocument: Sendable {
             start = index
         }
         if start < bytes.endIndex { append(text[start...], number) }
-        self.lines = lines
+        self.lines = PastedText.mend(lines)
     }
 
     /// The first byte that is not a blank.
@@ -97,12 +96,18 @@ public struct ImportDocument: Sendable {
             }
             isEscape = false
             switch byte {
-            case UInt8(ascii: "n"): found = true; result.append(10)
-            case UInt8(ascii: "\""): found = true; result.append(byte)
+            case UInt8(ascii: "n"):
+                found = true
+                result.append(10)
+            case UInt8(ascii: "\""):
+                found = true
+                result.append(byte)
             case UInt8(ascii: "t"): result.append(9)
             case UInt8(ascii: "r"): result.append(13)
             case UInt8(ascii: "\\"), UInt8(ascii: "/"): result.append(byte)
-            default: result.append(UInt8(ascii: "\\")); result.append(byte)
+            default:
+                result.append(UInt8(ascii: "\\"))
+                result.append(byte)
             }
         }
         guard found else { return nil }
@@ -128,8 +133,6 @@ public struct ImportDocument: Sendable {
         }
     }
 }
-
-private func trimmed(_ characters: [Character]) -> String { trimmed(String(characters)) }
 
 /// `text` without blanks, no-break spaces and the given ASCII characters around it.
 func trimmed(_ text: some StringProtocol, also extra: String = "") -> String {
@@ -176,5 +179,5 @@ extension String {
     }
 
     /// Words between blanks.
-    var words: [String] { split(whereSeparator: { $0 == " " || $0 == "\t" }).map(String.init) }
+    var words: [String] { utf8.split(whereSeparator: { $0 == 32 || $0 == 9 }).map { String(Substring($0)) } }
 }

@@ -69,6 +69,10 @@ func quoted(_ text: String) -> String {
         }
     }
     for word in bytes.split(whereSeparator: { !isKeyByte($0) }) {
+        // Digits between dots are an address, also a wrong one.
+        let groups = word.split(separator: UInt8(ascii: "."))
+        let isDigits = groups.allSatisfy { $0.count <= 3 && $0.allSatisfy { (48...57).contains($0) } }
+        if (3...6).contains(groups.count), isDigits { continue }
         let hasDigit = word.contains { (48...57).contains($0) }
         let hasLetter = word.contains { (65...90).contains($0) || (97...122).contains($0) }
         let isMixedCase =

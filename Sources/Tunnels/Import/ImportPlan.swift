@@ -3,7 +3,7 @@ public import Cryptography
 
 /// What an import would do: complete, checked, and with the origin of each value.
 public struct ImportPlan: Sendable {
-    /// `aws-xml`, `aws-json`, `aws-generic` or `aws-strongswan`.
+    /// `aws-xml`, `aws-json`, `aws-generic`, `aws-strongswan`, `aws-cisco-ios` …
     public var format: String
     public var connectionID: String?
     public var customerGatewayID: String?

@@ -83,16 +83,19 @@ struct PlanRules {
             notes.add("the file describes \(connection.tunnels.count) tunnels; an AWS connection has two")
         }
         for (index, tunnel) in connection.tunnels.enumerated() {
-            try require(tunnel, index + 1)
+            try require(tunnel, index + 1, lacks: connection.lacks)
             for earlier in connection.tunnels[..<index] {
                 try compare(tunnel, earlier)
             }
         }
-        let addresses = Set(connection.tunnels.compactMap { $0.localOutside?.value })
+        let named = connection.tunnels.compactMap(\.localOutside)
+        let addresses = Set(named.map(\.value))
         if addresses.count > 1 {
+            let places = named.compactMap(\.place).map(\.description)
             notes.add(
                 "the two tunnels name different customer gateway addresses: "
-                    + addresses.sorted().map(\.description).joined(separator: ", "))
+                    + addresses.sorted().map(\.description).joined(separator: ", ")
+                    + (places.isEmpty ? "" : " (" + places.joined(separator: " and ") + ")"))
         }
         if let state = connection.state, state.value != "available" {
             notes.add(
@@ -100,7 +103,9 @@ struct PlanRules {
         }
     }
 
-    private func require(_ tunnel: VPNTunnel, _ number: Int) throws(ImportError) {
+    private func require(
+        _ tunnel: VPNTunnel, _ number: Int, lacks: Set<VPNConnection.Lack>
+    ) throws(ImportError) {
         func missing(_ what: String, _ remedy: String = "The file looks cut short. " + ImportError.downloadAgain)
             -> ImportError
         {
@@ -116,13 +121,15 @@ struct PlanRules {
                 "Either the file was cut short, or the key is in AWS Secrets Manager, or the connection uses "
                     + "certificates. " + ImportError.downloadAgain)
         }
-        guard tunnel.localOutside != nil || options.localAddress != nil else {
+        guard tunnel.localOutside != nil || options.localAddress != nil || lacks.contains(.customerAddress) else {
             throw missing(
                 "our outside address (customer gateway)",
                 "Give the address of the customer gateway with --local-address. ")
         }
-        guard tunnel.ownInside != nil else { throw missing("our address inside the tunnel (customer gateway)") }
-        guard tunnel.peerInside != nil else { throw missing("AWS's address inside the tunnel") }
+        if tunnel.ownInside != nil || tunnel.peerInside != nil || !lacks.contains(.insideAddresses) {
+            guard tunnel.ownInside != nil else { throw missing("our address inside the tunnel (customer gateway)") }
+            guard tunnel.peerInside != nil else { throw missing("AWS's address inside the tunnel") }
+        }
         if let local = tunnel.localOutside, local.value == remote.value {
             throw ImportError(
                 .contradiction, at: remote.place, field: "tunnel \(number)",

@@ -130,6 +130,8 @@ extension ImportPlan {
             if let address = inside.localAddress6 { add("ours, IPv6", "inside.localAddress6", address.description) }
             if let mtu = inside.mtu { add("MTU", "inside.mtu", "\(mtu) at most") }
             if let mss = inside.mss { add("TCP segment", "inside.mss", "\(mss) at most") }
+        } else {
+            lines.append("    (no addresses in the file)")
         }
 
         lines.append("  Phase 1 (IKE)")

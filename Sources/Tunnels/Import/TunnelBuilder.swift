@@ -55,7 +55,7 @@ struct TunnelBuilder {
                 .missingValue, at: tunnel.place, "tunnel \(number) is incomplete", remedy: ImportError.downloadAgain)
         }
         let version = try ikeVersion(&notes)
-        let local = try localAddress()
+        let local = localAddress(&notes)
         try checkOutside(remote, "AWS's outside address")
         // An operator's own --local-address may be private: then it is not our identity but where we send from.
         if let fromFile = tunnel.localOutside { try checkOutside(fromFile, "our outside address (customer gateway)") }
@@ -66,7 +66,7 @@ struct TunnelBuilder {
         }
 
         _ = take("phase1.ikeVersion", version)
-        let localAddress = take("phase1.localAddress", local)
+        let localAddress = local.map { take("phase1.localAddress", $0) }
         let remoteAddress = take("phase1.remoteAddress", remote)
         if let identity = tunnel.localID { origins.append(("phase1.localID", identity.origin)) }
         if let identity = tunnel.remoteID { origins.append(("phase1.remoteID", identity.origin)) }
@@ -125,13 +125,14 @@ struct TunnelBuilder {
         return Sourced(ours, .default)
     }
 
-    private func localAddress() throws(ImportError) -> Sourced<IPAddress> {
+    private func localAddress(_ notes: inout PlanRules.Notes) -> Sourced<IPAddress>? {
         if let address = tunnel.localOutside { return address }
         if let address = context.options.localAddress { return Sourced(address, .option) }
-        throw ImportError(
-            .missingValue, at: tunnel.place, field: "tunnel \(number)",
-            "our outside address (customer gateway) is missing",
-            remedy: "Give the address of the customer gateway with --local-address.")
+        notes.add(
+            "the file does not name our outside address (customer gateway), so this host's own is used: AWS must know "
+                + "us by it; behind a NAT, or with several addresses, give the right one with --local-address",
+            tunnel: number)
+        return nil
     }
 
     private func checkOutside(_ address: Sourced<IPAddress>, _ what: String) throws(ImportError) {
@@ -165,6 +166,9 @@ struct TunnelBuilder {
             notes.add(
                 "the DPD timeout of \(seconds) s is below three times the interval of \(delay) s: one lost answer may "
                     + "end the tunnel", tunnel: number)
+        }
+        if seconds > 120 {
+            notes.add("with a DPD timeout of \(seconds) s a dead tunnel is noticed late", tunnel: number)
         }
         return Phase1.DPD(delaySeconds: delay, timeoutSeconds: seconds, action: ours.action)
     }
@@ -240,23 +244,26 @@ struct TunnelBuilder {
 
     // MARK: Inside
 
-    private mutating func inside(_ notes: inout PlanRules.Notes) throws(ImportError) -> Tunnel.Inside {
+    private mutating func inside(_ notes: inout PlanRules.Notes) throws(ImportError) -> Tunnel.Inside? {
         guard let local = tunnel.ownInside, let remote = tunnel.peerInside else {
-            throw ImportError(
-                .missingValue, at: tunnel.place, field: "tunnel \(number)", "the inside addresses are missing",
-                remedy: ImportError.downloadAgain)
+            notes.add(
+                "a file of this kind has no addresses inside the tunnel: AWS's end cannot be probed, so only dead peer "
+                    + "detection finds a tunnel that has failed, and BGP is not possible; the JSON of 'aws ec2 "
+                    + "describe-vpn-connections' has the addresses", tunnel: number)
+            return nil
         }
         guard local.value.address != remote.value.address else {
             throw ImportError(
                 .contradiction, at: remote.place, field: "tunnel \(number)",
-                "both ends have the inside address \(remote.value.address)", remedy: ImportError.downloadAgain)
+                "both ends have the inside address \(remote.value.address)"
+                    + (local.place.map { ", ours on \($0)" } ?? ""), remedy: ImportError.downloadAgain)
         }
         guard local.value.family == remote.value.family else {
             throw ImportError(
                 .contradiction, at: remote.place, field: "tunnel \(number)",
                 "one inside address is IPv4 and the other IPv6", remedy: ImportError.downloadAgain)
         }
-        checkInside(local.value, remote.value, &notes)
+        checkInside(local, remote, &notes)
         let localAddress = take("inside.localAddress", local)
         let remoteAddress = take("inside.remoteAddress", remote)
         if let address = tunnel.insideLocal6 { origins.append(("inside.localAddress6", address.origin)) }
@@ -280,10 +287,16 @@ struct TunnelBuilder {
             remoteAddress6: tunnel.insideRemote6?.value, mtu: mtu, mss: mss)
     }
 
-    private func checkInside(_ local: IPPrefix, _ remote: IPPrefix, _ notes: inout PlanRules.Notes) {
+    private func checkInside(
+        _ ours: Sourced<IPPrefix>, _ theirs: Sourced<IPPrefix>, _ notes: inout PlanRules.Notes
+    ) {
         let terms = profile.tunnelInterface
+        let (local, remote) = (ours.value, theirs.value)
         guard local.family == .ipv4 else { return }
-        let pair = "\(local) and \(remote)"
+        func shown(_ prefix: Sourced<IPPrefix>) -> String {
+            "\(prefix.value)" + (prefix.place.map { " (\($0))" } ?? "")
+        }
+        let pair = "\(shown(ours)) and \(shown(theirs))"
         if local.length != terms.insideLength || remote.length != terms.insideLength || local.network != remote.network
         {
             notes.add("the inside addresses \(pair) are not in one /\(terms.insideLength) network", tunnel: number)
@@ -305,10 +318,10 @@ struct TunnelBuilder {
 
     // MARK: BGP
 
-    private mutating func bgp(_ inside: Tunnel.Inside, _ notes: inout PlanRules.Notes) throws(ImportError) -> Tunnel
+    private mutating func bgp(_ inside: Tunnel.Inside?, _ notes: inout PlanRules.Notes) throws(ImportError) -> Tunnel
         .BGP?
     {
-        guard routing == .bgp else { return nil }
+        guard routing == .bgp, let inside else { return nil }
         guard let local = tunnel.localASN, let remote = tunnel.remoteASN else {
             notes.add(
                 tunnel.localASN == nil && tunnel.remoteASN == nil
@@ -320,7 +333,8 @@ struct TunnelBuilder {
             if neighbor.value == inside.localAddress.address {
                 throw ImportError(
                     .contradiction, at: neighbor.place, field: "tunnel \(number)",
-                    "the BGP neighbour \(neighbor.value) is our own inside address", remedy: ImportError.downloadAgain)
+                    "the BGP neighbour \(neighbor.value) is our own inside address"
+                        + (tunnel.ownInside?.place.map { " of \($0)" } ?? ""), remedy: ImportError.downloadAgain)
             }
             if neighbor.value != inside.remoteAddress.address {
                 notes.add(

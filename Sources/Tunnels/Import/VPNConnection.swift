@@ -28,10 +28,19 @@ public struct VPNConnection: Sendable {
     public var tunnels: [VPNTunnel] = []
     /// True where the file shows AWS's tunnel options and not merely a sample rendering.
     public var showsTunnelOptions = false
+    /// What the format has no place for: not missed, but warned of.
+    public var lacks: Set<Lack> = []
     /// What the reader noticed.
     public var warnings: [String] = []
 
     public init(format: String) { self.format = format }
+
+    public enum Lack: Sendable {
+        /// The addresses inside the tunnels, as in policy-based configurations.
+        case insideAddresses
+        /// The customer gateway's outside address.
+        case customerAddress
+    }
 }
 
 /// One tunnel of a ``VPNConnection``.

@@ -1,0 +1,129 @@
+/// Text that travelled through a web page, a wiki or a terminal on its way to us: what that left in the lines is
+/// taken off where it cannot be meant. Values are never changed beyond typographic quotation marks and hyphens.
+enum PastedText {
+    static func mend(_ lines: [ImportDocument.Line]) -> [ImportDocument.Line] {
+        var lines = lines
+        for index in lines.indices where lines[index].text.utf8.contains(where: { $0 >= 0x80 }) {
+            lines[index].text = trimmed(plain(lines[index].text))
+        }
+        if areNumbered(lines) { change(&lines) { number($0).map { trimmed(Substring($0.rest)) } ?? $0 } }
+        if areQuoted(lines) {
+            change(&lines) { $0.utf8.first == UInt8(ascii: ">") ? trimmed(Substring($0.utf8.dropFirst())) : $0 }
+        }
+        change(&lines) { line in
+            let text = withoutPrompt(line)
+            // Markdown's inline code around the whole line.
+            guard text.utf8.first == tick, text.utf8.last == tick, text.utf8.count > 2 else { return text }
+            return trimmed(text, also: "`")
+        }
+        return lines.filter { !$0.text.isEmpty }
+    }
+
+    private static let tick = UInt8(ascii: "`")
+
+    private static func change(_ lines: inout [ImportDocument.Line], _ transform: (String) -> String) {
+        for index in lines.indices { lines[index].text = transform(lines[index].text) }
+    }
+
+    /// Typographic quotation marks and hyphens as what they stood for, and nothing of no width.
+    private static func plain(_ text: String) -> String {
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case 0x2018, 0x2019, 0x201A, 0x201B: result.append("'")
+            case 0x201C, 0x201D, 0x201E, 0x201F: result.append("\"")
+            case 0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212: result.append("-")
+            case 0xA0, 0x2002, 0x2003, 0x2009, 0x202F, 0x3000: result.append(" ")
+            case 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF: break
+            default: result.append(scalar)
+            }
+        }
+        return String(result)
+    }
+
+    // MARK: Line numbers
+
+    /// `12`, `12:`, `12.`, `12)` or `12|` in front, and what follows.
+    private static func number(_ line: String) -> (value: Int, rest: Substring.UTF8View)? {
+        let digits = line.utf8.prefix { (48...57).contains($0) }
+        guard (1...6).contains(digits.count), let value = Int(String(Substring(digits))) else { return nil }
+        let rest = line.utf8.dropFirst(digits.count)
+        guard let next = rest.first else { return (value, rest) }
+        if ":.)|".utf8.contains(next) {
+            let after = rest.dropFirst()
+            // "10.0.0.1" begins with no line number.
+            guard after.first.map({ $0 == 32 || $0 == 9 || next == UInt8(ascii: "|") }) ?? true else { return nil }
+            return (value, after)
+        }
+        return next == 32 || next == 9 ? (value, rest) : nil
+    }
+
+    /// Nearly every line begins with a number, and they count upwards.
+    private static func areNumbered(_ lines: [ImportDocument.Line]) -> Bool {
+        guard lines.count >= 10 else { return false }
+        var last = -1
+        var rising = 0
+        for line in lines {
+            guard let value = number(line.text)?.value, value > last else { continue }
+            rising += 1
+            last = value
+        }
+        return rising * 10 >= lines.count * 9
+    }
+
+    /// Nearly every line is a quotation, as in mail and Markdown.
+    private static func areQuoted(_ lines: [ImportDocument.Line]) -> Bool {
+        lines.count >= 10 && lines.count(where: { $0.text.utf8.first == UInt8(ascii: ">") }) * 10 >= lines.count * 9
+    }
+
+    // MARK: Prompts
+
+    /// `Router(config)#crypto …`, `admin@fw# set …`, `FGT (phase1-interface) # edit …`: without the prompt.
+    static func withoutPrompt(_ line: String) -> String {
+        let bytes = line.utf8
+        func isName(_ byte: UInt8) -> Bool {
+            (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+                || "._@~/:-".utf8.contains(byte)
+        }
+        guard let first = bytes.first, isName(first), first != UInt8(ascii: "-") else { return line }
+        var index = bytes.startIndex
+        var count = 0
+        var hasAt = false
+        var last = first
+        while index < bytes.endIndex, isName(bytes[index]), count <= 64 {
+            last = bytes[index]
+            hasAt = hasAt || last == UInt8(ascii: "@")
+            index = bytes.index(after: index)
+            count += 1
+        }
+        guard count <= 64, index < bytes.endIndex, last != UInt8(ascii: "-") else { return line }
+        var hasMode = false
+        var mode = index
+        if bytes[mode] == 32 { mode = bytes.index(after: mode) }
+        if mode < bytes.endIndex, bytes[mode] == UInt8(ascii: "(") {
+            guard let close = bytes[mode...].prefix(50).firstIndex(of: UInt8(ascii: ")")) else { return line }
+            index = bytes.index(after: close)
+            hasMode = true
+        }
+        // A blank before the mark belongs to a prompt only where something else shows that it is one.
+        if index < bytes.endIndex, bytes[index] == 32, hasMode || hasAt { index = bytes.index(after: index) }
+        guard index < bytes.endIndex else { return line }
+        switch bytes[index] {
+        case UInt8(ascii: "#"): break
+        case UInt8(ascii: ">"):
+            // An arrow, as in "VPN->IPsec" and "a>>b".
+            if let next = bytes[bytes.index(after: index)...].first,
+                next == UInt8(ascii: ">") || next == UInt8(ascii: "-")
+            {
+                return line
+            }
+        case UInt8(ascii: "$"), UInt8(ascii: "%"): if !hasAt { return line }
+        default: return line
+        }
+        let rest = bytes[bytes.index(after: index)...]
+        guard let next = rest.first else { return hasMode || hasAt ? "" : line }
+        // "Tunnel#1" is no prompt.
+        guard !(48...57).contains(next) else { return line }
+        return trimmed(Substring(rest))
+    }
+}
