@@ -30,7 +30,7 @@ import Tunnels
             struct Tunnel: Decodable {
                 struct One: Decodable {
                     struct DPD: Decodable { let delaySeconds: Int, timeoutSeconds: Int, action: String }
-                    let ikeVersion: Int, localAddress: String, remoteAddress: String, localID: String?,
+                    let ikeVersion: Int, localAddress: String?, remoteAddress: String, localID: String?,
                         remoteID: String?
                     let authentication: String, psk: String, encryption: [String], integrity: [String], dhGroups: [Int]
                     let lifetimeSeconds: Int, dpd: DPD
@@ -42,9 +42,10 @@ import Tunnels
                 }
                 struct Inside: Decodable { let localAddress: String, remoteAddress: String, mtu: Int, mss: Int }
                 struct BGP: Decodable { let localASN: Int, remoteASN: Int, neighbor: String, holdTimeSeconds: Int }
-                let name: String, phase1: One, phase2: Two, inside: Inside, bgp: BGP?, origins: [String: String]
+                let name: String, phase1: One, phase2: Two, inside: Inside?, bgp: BGP?, origins: [String: String]
             }
-            let format: String, connectionID: String, customerGatewayID: String, vpnGatewayID: String?, routing: String
+            let format: String, connectionID: String?, customerGatewayID: String?, vpnGatewayID: String?,
+                routing: String
             let staticRoutes: [String], localNetworks: [String], remoteNetworks: [String], warnings: [String]
             let tunnels: [Tunnel]
         }
@@ -56,9 +57,11 @@ import Tunnels
             #expect(tunnel.phase1.psk == "(hidden)")
             #expect(tunnel.phase1.ikeVersion == 2)
             #expect(tunnel.phase2.remoteNetworks.isEmpty, "no AWS file names the networks behind AWS")
-            for name in ["phase1.encryption", "phase1.psk", "phase2.pfsGroups", "inside.mtu", "phase2.localSelectors"] {
+            for name in ["phase1.encryption", "phase1.psk", "phase2.pfsGroups", "phase2.localSelectors"] {
                 #expect(tunnel.origins[name] != nil)
             }
+            #expect((tunnel.inside != nil) == (tunnel.origins["inside.mtu"] != nil))
+            #expect((tunnel.phase1.localAddress != nil) == (tunnel.origins["phase1.localAddress"] != nil))
             #expect(tunnel.origins.values.allSatisfy { Origin(rawValue: $0) != nil })
         }
         let lines = plan.json().split(separator: "\n")
@@ -125,26 +128,37 @@ import Tunnels
         #expect(tunnel.phase2.remoteSelectors == [.all(.ipv4)])
     }
 
-    @Test(arguments: [
-        ("cisco-asa/ikev1-policy-based-static-PLACEHOLDERS.txt", "policy-based Cisco ASA"),
-        ("cisco-asa/ikev1-vti-bgp.txt", "Cisco ASA"), ("cisco-ios/ikev1-bgp.txt", "Cisco IOS"),
-        ("fortinet/ikev1-bgp-cli.txt", "FortiOS CLI"), ("juniper-junos-srx/ikev1-bgp.txt", "JunOS"),
-        ("juniper-screenos/ikev1-bgp.txt", "ScreenOS"), ("openswan/ikev1-static.txt", "Openswan or Libreswan"),
-        ("palo-alto/ikev1-bgp.txt", "PAN-OS"), ("pfsense/ikev1-static-PLACEHOLDERS.txt", "pfSense"),
-        ("sonicwall/ikev1-static.txt", "SonicOS"), ("vyatta-vyos/ikev1-bgp.txt", "Vyatta"),
-        ("windows-server/ikev1-static.txt", "Windows Server"), ("yamaha/ikev1-bgp.txt", "Yamaha"),
-    ])
-    func refusesByNameWhatHasNoReader(path: String, name: String) throws {
+    @Test func refusesAPolicyBasedConfigurationByNameAndSaysWhatToUse() throws {
+        let path = "cisco-asa/ikev1-policy-based-static-PLACEHOLDERS.txt"
         let error = try #require(Outcome(try Sample.bytes(path)).error)
         #expect(error.kind == .unreadableFormat)
-        #expect(error.reason.contains(name))
+        #expect(error.reason.contains("policy-based Cisco ASA"))
+        #expect(error.reason.contains("line 58 still holds the placeholder AWS_ENDPOINT_1"))
         #expect(error.remedy.contains("Generic or strongSwan"))
         #expect(error.remedy.contains("describe-vpn-connections"))
+        // Also where the map is not AWS's own.
+        let filled = try Sample.text(path).replacing("amzn_vpn_map", with: "outside_map")
+            .replacing("AWS_ENDPOINT_1", with: "203.0.113.43").replacing("AWS_ENDPOINT_2", with: "203.0.113.137")
+            .replacing("plain-text-password1", with: "Aa1.Bb2_Cc3").replacing(
+                "plain-text-password2", with: "Dd4.Ee5_Ff6")
+        let other = try #require(Outcome(filled).error)
+        #expect(other.kind == .unreadableFormat)
+        #expect(other.reason.contains("policy-based Cisco ASA"))
     }
 
     @Test func namesThePlaceholderInAPublishedExample() throws {
         let error = try #require(Outcome(try Sample.bytes("pfsense/ikev1-static-PLACEHOLDERS.txt")).error)
+        #expect(error.kind == .placeholder)
         #expect(error.reason.contains("AWS_ENPOINT_1"))
+        #expect(error.line == 39)
+    }
+
+    @Test func reportsAllFaultsOfThePublishedPANOSExample() throws {
+        let error = try #require(Outcome(try Sample.bytes("palo-alto/ikev1-bgp.txt")).error)
+        #expect(error.kind == .contradiction)
+        #expect(error.line == 127)
+        #expect(error.reason.contains("169.254.255.2 is not in the network of our address 169.254.255.5/30 (line 124)"))
+        #expect(error.reason.contains("line 268: '169.254.255.6.113' is not an IP address"))
     }
 
     @Test func refusesAClientVPNProfile() throws {
@@ -167,7 +181,7 @@ import Tunnels
 
     @Test(arguments: Sample.importable)
     func lineEndsMarksAndLostIndentsDoNotMatter(path: String) throws {
-        let text = try Sample.text(path)
+        let text = try Sample.text(path).replacing("\r\n", with: "\n")
         let plan = try AWSImport.read(Array(text.utf8)).json()
         func same(_ bytes: [UInt8], _ what: Comment) { #expect(Outcome(bytes).plan?.json() == plan, what) }
         same(Array(text.replacing("\n", with: "\r\n").utf8), "CRLF")
@@ -176,13 +190,35 @@ import Tunnels
         same([0xFF, 0xFE] + text.utf16.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] }, "UTF-16, little end first")
         same([0xFE, 0xFF] + text.utf16.flatMap { [UInt8($0 >> 8), UInt8($0 & 255)] }, "UTF-16, big end first")
         same(Array(text.replacing("\t", with: " ").utf8), "tabs made blanks")
-        same(Array(("\n\n  \n" + text + "\n\n").utf8).filter { _ in true }, "blank lines around")
-        if path.hasSuffix(".txt") {
-            let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-            let bare = lines.map { $0.trimmingPrefix { $0 == " " || $0 == "\t" } }.joined(separator: "\n")
-            same(Array(bare.utf8), "indents lost")
-            same(Array(lines.joined(separator: "\n! a comment of somebody else\n---\n").utf8), "foreign lines")
-            same(Array(text.replacing(" : ", with: "\u{A0}: ").utf8), "no-break spaces")
+        same(Array(("\n\n  \n" + text + "\n\n").utf8), "blank lines around")
+    }
+
+    @Test(arguments: Sample.importable.filter { $0.hasSuffix(".txt") })
+    func textThatWentThroughAWebPageMailOrATerminalIsTheSame(path: String) throws {
+        let text = try Sample.text(path).replacing("\r\n", with: "\n")
+        let plan = try AWSImport.read(Array(text.utf8)).json()
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        func same(_ lines: [String], _ what: Comment) {
+            let outcome = Outcome(lines.joined(separator: "\n"))
+            #expect(outcome.plan?.json() == plan, "\(what): \(outcome.error?.description ?? "another plan")")
         }
+        same(lines.map { String($0.trimmingPrefix { $0 == " " || $0 == "\t" }) }, "indents lost")
+        same(lines.map { $0 + "\n! a comment of somebody else\n---" }, "foreign lines")
+        same([text.replacing(" : ", with: "\u{A0}: ")], "no-break spaces")
+        same(lines.enumerated().map { "\($0.offset + 1): \($0.element)" }, "line numbers with a colon")
+        same(lines.enumerated().map { "  \($0.offset + 7)\t\($0.element)" }, "line numbers of an editor")
+        same(lines.map { "> " + $0 }, "a quotation")
+        same(["```"] + lines.map(String.init) + ["```"], "a block of Markdown")
+        for prompt in ["Router(config)#", "admin@gateway# ", "FGT60 (phase1-interface) # ", "user@srx> "] {
+            same(lines.map { $0.allSatisfy(\.isWhitespace) ? "" : prompt + $0 }, "the prompt \(prompt)")
+        }
+        var isOpen = false
+        let typographic = text.map { character -> Character in
+            guard character == "\"" else { return character }
+            isOpen.toggle()
+            return isOpen ? "\u{201C}" : "\u{201D}"
+        }
+        same([String(typographic)], "typographic quotation marks")
+        same([text.replacing("'", with: "\u{2019}")], "typographic apostrophes")
     }
 }

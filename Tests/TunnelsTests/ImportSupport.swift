@@ -15,10 +15,25 @@ enum Sample {
 
     static func text(_ path: String) throws -> String { String(decoding: try bytes(path), as: UTF8.self) }
 
-    static let importable = [
-        "xml/vgw-bgp.xml", "xml/tgw-ipv6-inside-DERIVED.xml", "json/describe-vpn-connections-static.json",
-        "json/describe-vpn-connections-tgw-tunneloptions-DERIVED.json", "generic/ikev1-static.txt",
-        "generic/ikev1-bgp.txt", "strongswan/ikev1.txt",
+    static let importable =
+        [
+            "xml/vgw-bgp.xml", "xml/tgw-ipv6-inside-DERIVED.xml", "json/describe-vpn-connections-static.json",
+            "json/describe-vpn-connections-tgw-tunneloptions-DERIVED.json", "generic/ikev1-static.txt",
+            "generic/ikev1-bgp.txt", "strongswan/ikev1.txt",
+        ] + devices
+
+    /// The text downloads for devices that have a reader.
+    static let devices = [
+        "openswan/ikev1-static.txt", "vyatta-vyos/ikev1-bgp.txt", "cisco-ios/ikev1-bgp.txt",
+        "cisco-asa/ikev1-vti-bgp.txt", "juniper-junos-srx/ikev1-bgp.txt", "juniper-screenos/ikev1-bgp.txt",
+        "fortinet/ikev1-bgp-cli.txt", "sonicwall/ikev1-static.txt", "yamaha/ikev1-bgp.txt",
+        "windows-server/ikev1-static.txt",
+    ]
+
+    /// Published examples that cannot be imported.
+    static let faulty = [
+        "palo-alto/ikev1-bgp.txt", "pfsense/ikev1-static-PLACEHOLDERS.txt",
+        "cisco-asa/ikev1-policy-based-static-PLACEHOLDERS.txt",
     ]
 
     static let moto = [
@@ -30,7 +45,8 @@ enum Sample {
         "XsuwZEs4l4dxU9zQvDzFOj7OMTM7cs8t", "LXBjw.yQl0_NmaY3szM4iLNL1F1Nrwfl", "9HiFKtafbbWAFKysLIcMi6evsMHepKfI",
         "nha_tf9ERZRCMvOFJuWLgVIvjfBStO4o", "9rhAGNjFm9qyDfP6dClVG35PUxvSJcpX", "7RjxLBD7a.fbGdNbIN1A09MVrpNg08xE",
         "ejHOoSw1.3p5J8WXKa_Rp5nVDaBzqaBa", "amfUihFujZmWA9vfbxJXSUzkShZGhhUs", "9FiR48quCGhpnUhYO0P9uBC_RkslI1.c",
-        "Iw2IAN9XUsQeYUrkMGP3kP59ugFDkfHg",
+        "Iw2IAN9XUsQeYUrkMGP3kP59ugFDkfHg", "Njw7xl7draTUI89BiF6iFA3FEx5ujW1u", "1itg27qOsS6039u0crZlpaIWqbm8eTYG",
+        "xCjNLsLoCmKsakwcdoR9yX6GsEXAMPLE", "yDkOMtMpDnLtblxdepS0zY7HtEXAMPLE",
     ]
 
     /// Eight characters in a row of any key: none may stand in a message.

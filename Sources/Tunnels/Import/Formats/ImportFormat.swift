@@ -23,45 +23,37 @@ enum ImportFormats {
         ClientVPNProfile(),
         AWSJSONFormat(),
         AWSXMLFormat(),
-        UnreadableFormat("a Windows Server configuration (netsh)") {
-            $0.has(part: "netsh advfirewall consec add rule")
-        },
+        WindowsServerFormat(),
         StrongSwanTextFormat(),
-        UnreadableFormat("an Openswan or Libreswan configuration") {
-            $0.has(setting: "phase2alg") || $0.has(setting: "dpdaction", value: "restart_by_peer")
-        },
-        UnreadableFormat("a FortiOS CLI configuration") { $0.has(prefix: "config vpn ipsec phase1-interface") },
-        UnreadableFormat("instructions for the FortiOS web page") {
-            $0.has(part: "Select \"Enable IPsec Interface Mode\"")
-        },
-        UnreadableFormat("instructions for pfSense") { $0.has(part: "Add a new Phase1 entry") },
-        UnreadableFormat("a Vyatta, VyOS or EdgeOS configuration") { $0.has(prefix: "set vpn ipsec ike-group") },
-        UnreadableFormat("a Juniper JunOS configuration") { $0.has(prefix: "set security ike proposal") },
-        UnreadableFormat("a Juniper ScreenOS configuration") { $0.has(prefix: "set ike p1-proposal") },
-        UnreadableFormat("a Palo Alto PAN-OS configuration") { $0.has(prefix: "edit network ike crypto-profiles") },
-        UnreadableFormat("a SonicWall SonicOS configuration") { $0.has(prefix: "vpn policy tunnel-interface") },
-        UnreadableFormat("a Yamaha RTX configuration") { document in
-            document.lines.contains {
-                $0.text.hasPrefix("ipsec ike pre-shared-key ") && $0.text.containsBytes(" text ")
-            }
-        },
+        OpenswanFormat(),
+        FortiOSFormat(),
+        FortiOSStepsFormat(),
+        PfSenseFormat(),
+        VyattaFormat(),
+        JunOSFormat(),
+        ScreenOSFormat(),
+        PANOSFormat(),
+        SonicOSFormat(),
+        YamahaFormat(),
         UnreadableFormat("a policy-based Cisco ASA configuration (one crypto map for both peers)", isPolicyBased: true)
         {
             $0.has(prefix: "crypto map amzn_vpn_map")
         },
-        UnreadableFormat("a Cisco ASA configuration") { document in
-            document.lines.contains { $0.text.hasPrefix("tunnel-group ") && $0.text.hasSuffix("type ipsec-l2l") }
-        },
-        UnreadableFormat("a Cisco IOS configuration") {
-            $0.has(prefix: "crypto isakmp") || $0.has(prefix: "crypto ikev2") || $0.has(prefix: "crypto keyring")
-        },
+        CiscoASAFormat(),
+        CiscoIOSFormat(),
         GenericTextFormat(),
     ]
 
     /// What we read, in words.
     static let readable =
-        "describe-vpn-connections JSON, CustomerGatewayConfiguration XML, and the Generic and "
-        + "strongSwan text downloads"
+        "describe-vpn-connections JSON, CustomerGatewayConfiguration XML, and the text downloads Generic, strongSwan, "
+        + "Openswan, Vyatta, Cisco IOS and ASA (route-based), JunOS, ScreenOS, FortiOS, PAN-OS, pfSense, SonicOS, "
+        + "Yamaha and Windows Server"
+
+    /// What to do with a file that has no reader.
+    static let useInstead =
+        "In the AWS console download the configuration for vendor Generic or strongSwan, or save the output of "
+        + "'aws ec2 describe-vpn-connections'."
 
     static func format(of document: ImportDocument) throws(ImportError) -> any ImportFormat {
         if let format = all.first(where: { $0.recognises(document) }) { return format }
@@ -72,8 +64,7 @@ enum ImportFormats {
             throw ImportError(
                 .unknownFormat, at: Place(line: line.number),
                 "this is an AWS download for a type of device that Gatehouse does not know; it reads \(readable)",
-                remedy: "In the AWS console download the configuration for vendor Generic or strongSwan, or save the "
-                    + "output of 'aws ec2 describe-vpn-connections'.")
+                remedy: useInstead)
         }
         if document.firstByte == UInt8(ascii: "<") {
             throw ImportError(
@@ -109,9 +100,7 @@ struct UnreadableFormat: ImportFormat {
         }
         throw ImportError(
             .unreadableFormat, reason + "; Gatehouse reads \(ImportFormats.readable)",
-            remedy:
-                "In the AWS console download the configuration for vendor Generic or strongSwan, or save the output "
-                + "of 'aws ec2 describe-vpn-connections'.")
+            remedy: ImportFormats.useInstead)
     }
 }
 
