@@ -112,7 +112,9 @@ struct InteroperationTests {
                 try await eventually("one pair is left") { try await peer.hasOnePair() }
             }
             let count = try await ping.stop()
-            #expect(count.lost == 0, "\(count)")
+            // When charon's kernel-libipsec swaps a child, one packet of its own may fall between the old SA and the
+            // new: two charons lose it as well. That we lose none, `twoOfOursRekeyWithoutLoss` holds.
+            #expect(count.lost <= (rekey == .ourChild || rekey == .theirChild ? 3 : 0), "\(count)")
             #expect(count.sent > 30)
             let after = try await gateway.tunnel()
             #expect(after.state == "online")
@@ -171,6 +173,40 @@ struct InteroperationTests {
             try await capture.stop()
             #expect(try await capture.clearPackets() == 0)
             #expect(try await capture.count("esp") > 100)
+        }
+    }
+
+    @Test func twoOfOursRekeyWithoutLoss() async throws {
+        try await Lab.with { lab in
+            let endpoint = try await Gatehoused(lab, on: .aws1)
+            var theirs = Pair.connector(lab.topology, .gcm)
+            theirs.initiation = "respond"
+            theirs.localAddress = lab.topology.endpoints[0]
+            theirs.remoteAddress = lab.topology.customer
+            theirs.localNetworks = [Topology.remoteNetwork]
+            theirs.remoteNetworks = [Topology.localNetwork]
+            theirs.inside = nil
+            try await endpoint.add(theirs)
+            let gateway = try await Gatehoused(lab)
+            var ours = Pair.connector(lab.topology, .gcm)
+            ours.inside = nil
+            try await gateway.add(ours)
+            try await gateway.waitForOnline()
+            try await endpoint.waitForOnline()
+            try await lab.waitForPing()
+            let ping = try lab.startPing()
+            for side in [gateway, endpoint, gateway, endpoint] {
+                let last = try await gateway.tunnel()
+                try await side.rekeyChild(side === gateway ? ours.name : theirs.name)
+                try await gateway.waitFor("lab-1", "a new child") { now in
+                    now.children.count == 1 && now.children[0].spiIn != last.children[0].spiIn
+                }
+                try await side.rekeyIKE(side === gateway ? ours.name : theirs.name)
+                try await gateway.waitFor("lab-1", "a new IKE SA") { $0.ike != nil && $0.ike != last.ike }
+            }
+            let count = try await ping.stop()
+            #expect(count.lost == 0, "\(count)")
+            #expect(count.sent > 20)
         }
     }
 

@@ -84,7 +84,8 @@ struct LabTests {
         }
     }
 
-    @Test func strongSwanRekeysWithoutLoss() async throws {
+    /// What the peer that we measure ourselves by does: at most one ping for the child that it swaps.
+    @Test func strongSwanRekeysUnderPing() async throws {
         try await Lab.with { lab in
             let peer = try await StrongSwan(lab, on: .aws1, [endpoint(lab, 0, .gcm)])
             let gateway = try await StrongSwan(lab, on: .gateway, [gateway(lab, endpoint: 0, .gcm)])
@@ -95,7 +96,7 @@ struct LabTests {
             try await peer.rekeyIKE("customer")
             try await eventually("one pair is left") { try await gateway.hasOnePair() }
             let count = try await ping.stop()
-            #expect(count.lost == 0)
+            #expect(count.lost <= 1)
             #expect(count.sent > 10)
         }
     }
