@@ -124,6 +124,7 @@ public struct Engine: Sendable {
     /// Clears what still refers to an SA that goes.
     private mutating func release(_ sa: inout IKESA) {
         removeAllChildren(&sa, nil)
+        dropProvisional(sa)
         withdraw(&sa)
     }
 

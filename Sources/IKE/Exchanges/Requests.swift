@@ -86,9 +86,6 @@ extension Engine {
         case .authSent(let sent): failAttempt(&sa, sent.likelyFailure ?? silence(sa, request))
         case .deleting: finishDeletion(&sa)
         case .established, .rekeyed, .halfOpen, .closed:
-            if case .rekeyIKE(let rekey) = sa.exchange, let collision = rekey.collision {
-                with(collision.product) { $0.discard(&$1, nil) }
-            }
             let failure = sa.isEstablished ? silence(sa, request) : nil
             discard(&sa, failure)
         }

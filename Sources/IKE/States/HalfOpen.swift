@@ -260,6 +260,7 @@ extension Engine {
 
     /// Keeps the last answer for a while, and nothing else.
     mutating func close(_ sa: inout IKESA) {
+        dropProvisional(sa)
         withdraw(&sa)
         sa.connection = nil
         sa.tasks = []

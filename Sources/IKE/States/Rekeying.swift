@@ -223,7 +223,7 @@ extension Engine {
 
     /// A request on a provisional SA: the peer has settled on it, whatever has become of our own rekey.
     mutating func adopt(_ sa: inout IKESA) {
-        guard let predecessor = sa.predecessor else { return }
+        guard sa.isEstablished, let predecessor = sa.predecessor else { return }
         sa.predecessor = nil
         var children: [Child] = []
         var tasks: [PlannedTask] = []
@@ -242,9 +242,18 @@ extension Engine {
         emit(.ikeRekeyed(summary(sa), previous: IKESAID(predecessor)), sa)
     }
 
+    /// An SA that ends in the middle of a collision takes the peer's product along, unless that has taken over.
+    mutating func dropProvisional(_ sa: IKESA) {
+        guard case .rekeyIKE(let rekey) = sa.exchange, let collision = rekey.collision,
+            table[collision.product]?.predecessor == sa.spi
+        else { return }
+        with(collision.product) { $0.discard(&$1, nil) }
+    }
+
     /// The peer will delete this replaced SA; if it does not, it goes by itself.
     mutating func retire(_ sa: inout IKESA) {
         withdraw(&sa)
+        sa.predecessor = nil
         sa.exchange = nil
         sa.tasks = []
         sa.state = .rekeyed(closeAt: now + dpdTimeout(sa) * 2)
