@@ -105,7 +105,7 @@ let package = Package(
         tests("Cryptography", ["Base", "COpenSSL"], exclude: ["vectors"]),
         tests("XML", []),
         tests("ESP", ["Base", "Cryptography"], exclude: ["vectors"]),
-        tests("IKE", ["Base", "Cryptography"]),
+        tests("IKE", ["Base", "Cryptography"], exclude: ["vectors"]),
         tests(
             "Tunnels", ["Base", "Cryptography", "IKE", "XML", "Profiles"],
             resources: [.copy("Samples"), .copy("Plans")]),
