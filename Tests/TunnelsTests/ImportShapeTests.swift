@@ -227,6 +227,9 @@ import Tunnels
 
     @Test func refusesWhatIsTooLargeOrNoText() throws {
         #expect(Outcome([UInt8](repeating: 65, count: (1 << 20) + 1)).error?.kind == .tooLarge)
+        let lines = Outcome([UInt8](repeating: 10, count: 300_000)).error
+        #expect(lines?.kind == .tooLarge)
+        #expect(lines?.reason.contains("300000 lines") == true)
         #expect(Outcome([65, 10, 0xFF, 0xC0]).error?.kind == .notText)
         #expect(Outcome([65, 10, 0xFF, 0xC0]).error?.line == 2)
         #expect(Outcome([65, 10, 0, 66]).error?.line == 2)

@@ -10,6 +10,9 @@ public struct ImportDocument: Sendable {
     /// Bytes beyond which no file is read.
     public static let sizeLimit = 1 << 20
 
+    /// Line ends beyond which no file is read: no text of so few bytes has so many.
+    static let lineLimit = 250_000
+
     public let text: String
     /// The lines that are not blank, without prompts, line numbers and the like (``PastedText``).
     public let lines: [Line]
@@ -23,6 +26,12 @@ public struct ImportDocument: Sendable {
                 .tooLarge,
                 "the file has \(bytes.count) bytes; a VPN configuration has a few thousand, and at most "
                     + "\(Self.sizeLimit) are read", remedy: "Check that this is the right file.")
+        }
+        let ends = bytes.count { $0 == 10 || $0 == 13 }
+        guard ends <= Self.lineLimit else {
+            throw ImportError(
+                .tooLarge, "the file has \(ends) lines; a VPN configuration has a few hundred",
+                remedy: "Check that this is the right file.")
         }
         let decoded: String
         if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {

@@ -39,25 +39,35 @@ struct PlanRules {
     /// Warnings, each once; the same one for several tunnels becomes one sentence.
     struct Notes {
         private var list: [(text: String, tunnels: [Int])] = []
+        private var index: [String: Int] = [:]
+        private var dropped = 0
+
+        /// Nobody reads more, and a file may have a fault on every line.
+        private static let limit = 100
 
         init(first: [String]) {
-            for text in first { add(text) }
+            for text in first {
+                if list.count < Self.limit || index[text] != nil { add(text) } else { dropped += 1 }
+            }
         }
 
         mutating func add(_ text: String, tunnel: Int? = nil) {
-            if let at = list.firstIndex(where: { $0.text == text && $0.tunnels.isEmpty == (tunnel == nil) }) {
+            let key = (tunnel == nil ? "" : "tunnel ") + text
+            if let at = index[key] {
                 if let tunnel, !list[at].tunnels.contains(tunnel) { list[at].tunnels.append(tunnel) }
             } else {
+                index[key] = list.count
                 list.append((text, tunnel.map { [$0] } ?? []))
             }
         }
 
         func sentences(tunnels count: Int) -> [String] {
-            list.map { text, tunnels in
+            let shown = list.map { text, tunnels in
                 if tunnels.isEmpty { return text }
                 if tunnels.count == count, count > 1 { return (count == 2 ? "both tunnels: " : "all tunnels: ") + text }
                 return "tunnel \(tunnels.map(String.init).joined(separator: ", ")): " + text
             }
+            return dropped == 0 ? shown : shown + ["and \(dropped) more of this kind"]
         }
     }
 

@@ -112,6 +112,7 @@ struct ClientVPNProfile: ImportFormat {
         var hasEndpoint = false
         for line in document.lines {
             if line.text == "client" || line.text == "dev tun" { return true }
+            guard line.text.utf8.count > 14 else { continue }
             if line.text.containsBytes("ExportClientVpnClientConfigurationResponse") { return true }
             if line.text.containsBytes("cvpn-endpoint-") { hasEndpoint = true }
             if line.text.hasPrefix("remote "), line.text.containsBytes(".clientvpn."),
@@ -140,7 +141,10 @@ struct ClientVPNProfile: ImportFormat {
 }
 
 extension ImportDocument {
-    func has(prefix: String) -> Bool { lines.contains { $0.text.hasPrefix(prefix) } }
+    func has(prefix: String) -> Bool {
+        let first = prefix.utf8.first
+        return lines.contains { $0.text.utf8.first == first && $0.text.hasPrefix(prefix) }
+    }
 
     func has(part: StaticString) -> Bool { text.containsBytes(part) }
 
@@ -155,9 +159,17 @@ extension ImportDocument {
     /// The first placeholder of the list that stands in the file as a word of its own.
     func placeholder(_ placeholders: [String]) -> (word: String, line: Line)? {
         let known = Set(placeholders)
+        let longest = placeholders.map(\.utf8.count).max() ?? 0
+        func isPart(_ byte: UInt8) -> Bool {
+            (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == 45 || byte == 95
+        }
         for line in lines {
-            let words = line.text.split { !($0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == "-")) }
-            if let word = words.first(where: { known.contains(String($0)) }) { return (String(word), line) }
+            // Every placeholder has a hyphen or an underscore in it, and most lines do not.
+            guard line.text.utf8.contains(where: { $0 == 45 || $0 == 95 }) else { continue }
+            for word in line.text.utf8.split(whereSeparator: { !isPart($0) })
+            where word.count <= longest && known.contains(String(Substring(word))) {
+                return (String(Substring(word)), line)
+            }
         }
         return nil
     }
@@ -167,7 +179,10 @@ extension ImportDocument {
         let marks: Set = [
             "...", "…", "[...]", "[…]", "(...)", "<snip>", "[snip]", "-- snip --", "....", ".....", "......",
         ]
-        return lines.first { marks.contains($0.text.lowercased()) }
+        return lines.first { line in
+            guard line.text.utf8.count <= 10, let first = line.text.utf8.first else { return false }
+            return ".[(<-\u{2026}".utf8.contains(first) && marks.contains(line.text.lowercased())
+        }
     }
 }
 

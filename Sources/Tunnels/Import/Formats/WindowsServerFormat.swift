@@ -45,7 +45,8 @@ struct WindowsServerFormat: ImportFormat {
                 let field = Field(name: "virtual private gateway", text: word, place: Place(line: line.number))
                 connection.vpnGatewayID = try field.identifier(prefix: "vgw-", warnings: &connection.warnings)
             }
-            if let field = Field(labelled: line.text, line: line.number), !field.name.contains("=") {
+            let isCommand = line.text.hasPrefix("netsh ")
+            if !isCommand, let field = Field(labelled: line.text, line: line.number), !field.name.contains("=") {
                 let label = field.name.lowercased()
                 if label == "remote tunnel endpoint" {
                     try begin(field)
@@ -55,7 +56,7 @@ struct WindowsServerFormat: ImportFormat {
                 }
                 return
             }
-            if line.text.hasPrefix("netsh ") {
+            if isCommand {
                 remote = nil
                 try takeMainMode(line)
             }
