@@ -30,7 +30,7 @@ actor Core {
     nonisolated let inbox: Inbox<Message>
     let machine: Machine
     private let log: EventLog
-    private var logger: Logger
+    private let journal: Journal
     private(set) var engine: Engine
     private(set) var supervisor: Supervisor
     private var work = WorkQueue()
@@ -50,17 +50,17 @@ actor Core {
     private var sendFailures = RateLimit(interval: .seconds(10))
 
     init(
-        inbox: Inbox<Message>, machine: Machine, engine: Engine, supervisor: Supervisor, log: EventLog, logger: Logger
+        inbox: Inbox<Message>, machine: Machine, engine: Engine, supervisor: Supervisor, log: EventLog, journal: Journal
     ) {
         self.inbox = inbox
         self.machine = machine
         self.engine = engine
         self.supervisor = supervisor
         self.log = log
-        self.logger = logger
+        self.journal = journal
     }
 
-    func setLogLevel(_ level: BootConfiguration.LogLevel) { logger.logLevel = level.loggerLevel }
+    private var logger: Logger { journal.logger }
 
     var now: Tick { machine.clock.now }
 
@@ -190,7 +190,7 @@ actor Core {
                 routeProblem = nil
             } catch {
                 let problem = "The routes into the tunnels are not as they should be: \(error)."
-                if problem != routeProblem { tell(.error, kind: "route-failed", message: problem) }
+                if problem != routeProblem { log.add(.error, kind: "route-failed", message: problem) }
                 routeProblem = problem
             }
         case .probe(let tunnel, let interface, let from, let to):
@@ -198,7 +198,7 @@ actor Core {
                 logger.debug("\(failure)")
             }
         case .event(let level, let kind, let connector, let tunnel, let message):
-            tell(level, kind: kind, connector: connector, tunnel: tunnel, message: message)
+            log.add(level, kind: kind, connector: connector, tunnel: tunnel, message: message)
         case .finished:
             isFinished = true
         }
@@ -221,13 +221,6 @@ actor Core {
             guard let held = sendFailures.admit(now) else { return }
             logger.warning("\(error)\(held > 0 ? " (and \(held) like it)" : "")")
         }
-    }
-
-    private func tell(
-        _ level: GatewayEvent.Level, kind: String, connector: String? = nil, tunnel: String? = nil, message: String
-    ) {
-        log.add(level, kind: kind, connector: connector, tunnel: tunnel, message: message)
-        logger.log(level: level.loggerLevel, "\(message)", metadata: tunnel.map { ["tunnel": "\($0)"] })
     }
 
     // MARK: - Counters and time

@@ -1,4 +1,5 @@
 import Base
+import Logging
 import Portal
 import Synchronization
 import Tunnels
@@ -16,11 +17,13 @@ final class EventLog: Sendable {
 
     private let state = Mutex(State())
     private let capacity: Int
+    private let journal: Journal?
     private let wall: @Sendable () -> WallTime
 
-    /// Keeps the newest `capacity` events.
-    init(capacity: Int = 2000, wall: @escaping @Sendable () -> WallTime) {
+    /// Keeps the newest `capacity` events; each is a line of the `journal` as well.
+    init(capacity: Int = 2000, journal: Journal? = nil, wall: @escaping @Sendable () -> WallTime) {
         self.capacity = capacity
+        self.journal = journal
         self.wall = wall
     }
 
@@ -49,6 +52,8 @@ final class EventLog: Sendable {
         }
         // Outside the lock, since ending a stream calls `forget`.
         for follower in slow { follower.finish() }
+        journal?.logger.log(
+            level: level.loggerLevel, "\(message)", metadata: tunnel.map { ["tunnel": "\($0)"] })
         return event
     }
 

@@ -17,7 +17,7 @@ public final class Gateway: Sendable {
     private let control: GatewayControl
     private let store: Store
     private let log: EventLog
-    private let logger: Logger
+    private let journal: Journal
     private let manager = ServiceManager()
     private let isStopping = Atomic(false)
 
@@ -28,8 +28,9 @@ public final class Gateway: Sendable {
         for complaint in ProcessHardening.apply() { logger.notice("\(complaint)") }
         let clock = SystemClock()
         self.boot = boot
-        self.logger = logger
-        log = EventLog { clock.wall }
+        let journal = Journal(logger)
+        self.journal = journal
+        log = EventLog(journal: journal) { clock.wall }
         try Folder.make(boot.stateDirectory, mode: 0o700)
         try Folder.make(boot.runtimeDirectory, mode: 0o755)
         let key = try MachineKey.load(path: boot.machineKeyPath, random: SystemRandom.bytes)
@@ -59,7 +60,7 @@ public final class Gateway: Sendable {
             inbox: inbox, machine: machine,
             engine: Engine(configuration: EngineConfiguration(), seed: SystemRandom.seed(), now: now),
             supervisor: Supervisor(configuration: terms, seed: SystemRandom.seed(), now: now),
-            log: log, logger: logger)
+            log: log, journal: journal)
         let (core, store, log) = (core, store, log)
         control = GatewayControl(
             core: core, store: store, log: log, dataPathKind: dataPath.kind, startedAt: clock.wall,
@@ -79,11 +80,13 @@ public final class Gateway: Sendable {
         let machine = core.machine
         let portal = try await Portal.start(
             PortalConfiguration(runtimeDirectory: boot.runtimeDirectory, statusGroup: boot.statusGroup), api: control,
-            logger: logger)
+            logger: journal.logger)
         let connectors = try readConnectors()
-        log.add(.info, kind: "started", message: "Gatehouse \(gatehouseVersion) started with \(connectors.count) connectors.")
-        logger.info("ready: \(connectors.count) connectors, data path \(machine.dataPath.kind), \(boot.runtimeDirectory)")
-        manager.ready(status: "\(connectors.count) connectors")
+        let count = "\(connectors.count) connector\(connectors.count == 1 ? "" : "s")"
+        log.add(
+            .info, kind: "started",
+            message: "Gatehouse \(gatehouseVersion) started with \(count), \(machine.dataPath.kind) data path.")
+        manager.ready(status: count)
 
         await withTaskGroup(of: Void.self) { group in
             let core = core
@@ -103,11 +106,11 @@ public final class Gateway: Sendable {
             machine.prober.stop()
             group.cancelAll()
         }
-        log.add(.info, kind: "stopped", message: "Gatehouse stopped.")
+        log.add(
+            .info, kind: "stopped", message: "Gatehouse stopped: tunnels deleted, interfaces and routes removed.")
         log.close()
         await portal.stop()
         try store.close()
-        logger.info("stopped: tunnels deleted, interfaces, routes and sockets removed")
     }
 
     /// Puts the stored connectors in force. One that is broken is told of and left out; the others run.
@@ -115,7 +118,6 @@ public final class Gateway: Sendable {
         let contents = try store.contents()
         for error in contents.broken {
             log.add(.error, kind: "connector-broken", message: error.description)
-            logger.error("\(error)")
         }
         core.inbox.put(.supervise(.connectors(contents.connectors)))
         return contents.connectors
@@ -133,7 +135,7 @@ public final class Gateway: Sendable {
     /// Brings everything down in an orderly way; ``run()`` then returns.
     public func stop() {
         guard !isStopping.exchange(true, ordering: .relaxed) else { return }
-        logger.info("stopping: closing the tunnels at their peers")
+        journal.logger.info("stopping: closing the tunnels at their peers")
         core.inbox.put(.supervise(.shutDown))
     }
 
@@ -147,13 +149,13 @@ public final class Gateway: Sendable {
             var comparable = fresh
             comparable.logLevel = self.boot.logLevel
             if comparable != self.boot {
-                logger.warning("the boot file has changed in more than the log level: restart gatehoused to apply it")
+                journal.logger.warning("the boot file has changed in more than the log level: restart gatehoused to apply it")
             }
-            await core.ask { core in core.setLogLevel(fresh.logLevel) }
+            journal.setLevel(fresh.logLevel.loggerLevel)
             _ = try readConnectors()
-            logger.info("reloaded: connectors read again, log level \(fresh.logLevel)")
+            journal.logger.info("reloaded: connectors read again, log level \(fresh.logLevel)")
         } catch {
-            logger.error("not reloaded, everything stays as it was: \(error)")
+            journal.logger.error("not reloaded, everything stays as it was: \(error)")
         }
     }
 }
