@@ -29,14 +29,16 @@ struct LabTests {
                 lab, on: .aws1, [endpoint(lab, 0, suite)], inside: [Pair.insideEndpoint + "/30"])
             let gateway = try await StrongSwan(
                 lab, on: .gateway, [gateway(lab, endpoint: 0, suite)], inside: [Pair.insideGateway + "/30"])
-            let capture = try await lab.capture()
             try await gateway.initiate("aws1")
+            // strongSwan routes a moment after it has said that the tunnel is up.
             try await lab.waitForPing()
+            let capture = try await lab.capture()
             #expect(try await lab.ping().lost == 0)
             #expect(try await lab.ping(Pair.insideEndpoint, from: .gateway).lost == 0)
             try await lab.transfer()
             try await capture.stop()
-            #expect(try await capture.clearPackets() == 0)
+            let clear = try await capture.clearPackets()
+            #expect(clear == [])
             #expect(try await capture.encryptedPackets() > 20)
         }
     }
@@ -46,7 +48,8 @@ struct LabTests {
             let capture = try await lab.capture()
             _ = try await lab.ping(count: 3)
             try await capture.stop()
-            #expect(try await capture.clearPackets() > 0)
+            let clear = try await capture.clearPackets()
+            #expect(clear != [])
         }
     }
 

@@ -113,15 +113,20 @@ struct Capture: Sendable {
         guard await child.wait(seconds: 10) != nil else { throw LabError("tcpdump did not end") }
     }
 
-    /// Packets that a filter of tcpdump's takes.
-    func count(_ filter: String) async throws -> Int {
+    /// Packets that a filter of tcpdump's takes, one line each.
+    private func packets(_ filter: String) async throws -> [String] {
         let output = try await EndToEndTests.run("tcpdump", ["-n", "-r", path, filter])
-        return output.text.split(separator: "\n").count { $0.contains(" IP ") || $0.contains(" IP6 ") }
+        return output.text.split(separator: "\n").map(String.init).filter {
+            $0.contains(" IP ") || $0.contains(" IP6 ")
+        }
     }
 
-    /// Packets with an inner address: none may cross in the clear.
-    func clearPackets() async throws -> Int {
-        try await count("net 10.0.0.0/8 or net 169.254.0.0/16 or net 2001:db8:1::/48 or net 2001:db8:2::/48")
+    func count(_ filter: String) async throws -> Int { try await packets(filter).count }
+
+    /// The first packets with an inner address: none may cross in the clear.
+    func clearPackets() async throws -> [String] {
+        let filter = "net 10.0.0.0/8 or net 169.254.0.0/16 or net 2001:db8:1::/48 or net 2001:db8:2::/48"
+        return Array(try await packets(filter).prefix(5))
     }
 
     func encryptedPackets() async throws -> Int {
