@@ -226,6 +226,61 @@ import Tunnels
         #expect(pfs.tunnels[0].origin(of: "phase2.pfsGroups") == .file)
     }
 
+    @Test func readsKeyringsAndProfilesThatBothTunnelsShare() throws {
+        let shared = try changed(ios, "keyring-vpn-44a8938f-1", "keyring-vpn-44a8938f-0")
+            .replacing("isakmp-vpn-44a8938f-1", with: "isakmp-vpn-44a8938f-0")
+        let plan = try #require(Outcome(shared).plan)
+        #expect(plan.tunnels.map(\.tunnel) == Outcome(try text(ios)).plan?.tunnels.map(\.tunnel))
+        let ikev2 = """
+            crypto ikev2 proposal AWS
+             encryption aes-cbc-256 aes-cbc-128
+             integrity sha384 sha256
+             group 20 14
+            crypto ikev2 keyring AWS
+             peer ONE
+              address 203.0.113.225
+              pre-shared-key \(firstKey)
+             peer TWO
+              address 203.0.113.193
+              pre-shared-key local LXBjw.yQl0_NmaY3szM4iLNL1F1Nrwfl
+            crypto ikev2 profile AWS
+             match identity remote address 203.0.113.225 255.255.255.255
+             match identity remote address 203.0.113.193 255.255.255.255
+             identity local address 198.51.100.7
+             keyring local AWS
+             lifetime 14400
+             dpd 15 3 periodic
+            crypto ipsec transform-set AWS esp-gcm 256
+            crypto ipsec profile AWS
+             set pfs group20
+             set transform-set AWS
+             set ikev2-profile AWS
+            interface Tunnel1
+             ip address 169.254.255.2 255.255.255.252
+             tunnel source GigabitEthernet1
+             tunnel destination 203.0.113.225
+             tunnel protection ipsec profile AWS
+            interface Tunnel2
+             ip address 169.254.255.6 255.255.255.252
+             tunnel source GigabitEthernet1
+             tunnel destination 203.0.113.193
+             tunnel protection ipsec profile AWS
+            """
+        let modern = try #require(Outcome(ikev2).plan)
+        #expect(modern.tunnels.map { $0.origin(of: "phase1.ikeVersion") } == [.file, .file])
+        #expect(modern.tunnels[0].tunnel.phase1.psk == Secret(Array(firstKey.utf8)))
+        #expect(modern.tunnels[1].tunnel.phase1.psk == Secret(Array("LXBjw.yQl0_NmaY3szM4iLNL1F1Nrwfl".utf8)))
+        for tunnel in modern.tunnels.map(\.tunnel) {
+            #expect(tunnel.phase1.localAddress == IPAddress("198.51.100.7"))
+            #expect(tunnel.phase1.encryption == [.aes256, .aes128])
+            #expect(tunnel.phase1.dhGroups.map(\.rawValue) == [20, 14])
+            #expect(tunnel.phase1.lifetimeSeconds == 14_400)
+            #expect(tunnel.phase1.dpd.delaySeconds == 15)
+            #expect(tunnel.phase2.encryption == [.aes256gcm16])
+            #expect(tunnel.phase2.pfsGroups.map(\.rawValue) == [20])
+        }
+    }
+
     @Test func offersAllPoliciesWhereTheirNumberIsNotThatOfTheTunnels() throws {
         let more = try text(ios) + "\ncrypto isakmp policy 300\n encryption aes 256\n group 14\n hash sha256\nexit\n"
         let phase1 = try #require(Outcome(more).plan).tunnels[0].tunnel.phase1

@@ -65,6 +65,32 @@ import Tunnels
         }
     }
 
+    @Test(arguments: Sample.importable + Sample.faulty)
+    func sectionsShuffledAndDoubled(path: String) throws {
+        let text = try Sample.text(path).replacing("\r\n", with: "\n")
+        check(Array((text + "\n" + text).utf8), "\(path) doubled")
+        var numbers = SeededNumbers(state: 0x5EC_5EED + UInt64(text.utf8.count))
+        let sections = text.split(separator: "\n\n")
+        for round in 0..<20 {
+            var shuffled = sections
+            shuffled.shuffle(using: &numbers)
+            if round % 2 == 1, let some = sections.randomElement(using: &numbers) { shuffled.append(some) }
+            check(Array(shuffled.joined(separator: "\n\n").utf8), "\(path) shuffled, round \(round)")
+        }
+    }
+
+    @Test(arguments: Sample.importable + Sample.faulty)
+    func encodingsSwapped(path: String) throws {
+        let text = try Sample.text(path)
+        let little = text.utf16.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] }
+        check(little, "\(path) as UTF-16 without a mark")
+        check([0xFE, 0xFF] + little, "\(path) with the wrong mark")
+        check([0xFF, 0xFE] + little.dropLast(), "\(path) with half a character")
+        check(Array(text.utf8).map { $0 == UInt8(ascii: " ") ? 0xA0 : $0 }, "\(path) as Latin-1")
+        check([0xEF, 0xBB, 0xBF, 0xEF, 0xBB, 0xBF] + Array(text.utf8), "\(path) with two marks")
+        check(Array(text.utf8).flatMap { $0 >= 0x80 ? [0xC3, $0] : [$0] } + [0xC3], "\(path) encoded twice")
+    }
+
     @Test func anyBytes() {
         var numbers = SeededNumbers(state: 42)
         for round in 0..<200 {

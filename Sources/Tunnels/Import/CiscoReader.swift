@@ -6,6 +6,8 @@ struct CiscoReader {
     let context: ImportContext
     private(set) var objects = DeviceObjects()
     private var block: (kind: DeviceObjects.Kind, name: String)?
+    /// The keyring whose peers are being read: each peer is an object of its own.
+    private var keyring = ""
     /// A keyring or profile of IKEv2 says which IKE it is.
     private(set) var version: Sourced<Int>?
 
@@ -69,7 +71,9 @@ struct CiscoReader {
             // On IOS this only refers to a proposal, and its lines are none of a proposal's; on ASA it is the proposal.
             if let name = name(3) { try open(.policy, "policy " + name, command.place) }
             noteVersion(2, command)
-        case "ikev2 keyring": if let name = name(3) { try open(.key, name, command.place) }
+        case "ikev2 keyring":
+            keyring = name(3) ?? ""
+            try open(.key, keyring, command.place)
         case "isakmp profile", "ikev2 profile": if let name = name(3) { try open(.profile, name, command.place) }
         case "isakmp key":
             // crypto isakmp key K address R
@@ -91,7 +95,11 @@ struct CiscoReader {
             if let size = command.word(after: "window-size") {
                 try objects.set(.global, "", "window", command.field("window-size", size))
             }
-        default: if name(1) == "keyring", let name = name(2) { try open(.key, name, command.place) }
+        default:
+            if name(1) == "keyring" {
+                keyring = name(2) ?? ""
+                try open(.key, keyring, command.place)
+            }
         }
     }
 
@@ -185,11 +193,13 @@ struct CiscoReader {
     private mutating func takeKey(_ command: DeviceCommand) throws(ImportError) {
         let words = command.words
         switch words[0] {
-        case "local-address": try set("local", command, command.rest(from: 1))
+        case "local-address": try objects.set(.key, keyring, "local", command.field(words[0], command.rest(from: 1)))
+        case "peer": if words.count > 1 { try open(.key, keyring + " " + words[1], command.place) }
         case "address": try set("remote", command, words.count > 1 ? words[1] : "")
         case "pre-shared-key":
             // IKEv1: pre-shared-key address R key K. IKEv2: pre-shared-key [local | remote] K.
             if words.count > 2, words[1] == "address" {
+                try open(.key, keyring + " " + words[2], command.place)
                 try set("remote", command, words[2])
                 if let at = words.firstIndex(of: "key") { try set("key", command, command.rest(from: at + 1)) }
             } else {
@@ -205,8 +215,9 @@ struct CiscoReader {
         switch words[0] {
         case "local-address": try set("local", command, command.rest(from: 1))
         case "match":
+            // One profile may serve both tunnels.
             if words.contains("identity"), let address = command.word(after: "address") {
-                try set("remote", command, address)
+                try set("remote " + address, command, address)
             } else if let address = command.word(after: "local") {
                 try set("local", command, address == "address" ? words.last ?? "" : address)
             }
@@ -258,7 +269,9 @@ struct CiscoReader {
             var tunnel = VPNTunnel(place: interface.place)
             tunnel.remoteOutside = try interface["remote"]?.address()
             let remote = tunnel.remoteOutside?.value.description ?? ""
-            func speaksToIt(_ object: DeviceObjects.Object) -> Bool { object["remote"]?.text == remote }
+            func speaksToIt(_ object: DeviceObjects.Object) -> Bool {
+                object["remote"]?.text == remote || object["remote " + remote] != nil
+            }
 
             let ipsec = objects.named(.ipsec, interface["profile"]?.text)
             let profile =
@@ -266,7 +279,8 @@ struct CiscoReader {
             let keyring = objects.all(.key).first(where: speaksToIt) ?? objects.named(.key, profile?["keyring"]?.text)
             let group = objects.named(.gateway, remote)
             tunnel.psk = try (keyring?["key"] ?? group?["key"])?.deviceKey(context)
-            for object in [interface, keyring, profile] { tunnel.takeLocal(object?["local"], &connection) }
+            let ring = objects.named(.key, profile?["keyring"]?.text)
+            for object in [interface, keyring, ring, profile] { tunnel.takeLocal(object?["local"], &connection) }
             if let version { tunnel.ikeVersions = version.map { [$0] } }
 
             // Policies are a list of the whole device: one for each tunnel in their order, or all for every one.

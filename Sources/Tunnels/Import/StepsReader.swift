@@ -46,7 +46,9 @@ struct StepsReader {
             return .phase2
         }
         if line.hasPrefix("3: tunnel interface") { return .interface }
-        if line.hasPrefix("4: border gateway") || line.hasPrefix("4: static") { return .bgp }
+        if line.hasPrefix("4: border gateway") || line.hasPrefix("4: static") || line.hasPrefix("4 static") {
+            return .bgp
+        }
         return nil
     }
 

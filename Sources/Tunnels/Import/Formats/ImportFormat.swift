@@ -161,7 +161,8 @@ extension ImportDocument {
         let known = Set(placeholders)
         let longest = placeholders.map(\.utf8.count).max() ?? 0
         func isPart(_ byte: UInt8) -> Bool {
-            (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == 45 || byte == 95
+            (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == 45
+                || byte == 95
         }
         for line in lines {
             // Every placeholder has a hyphen or an underscore in it, and most lines do not.
