@@ -46,7 +46,7 @@ public struct Connector: Hashable, Codable, Sendable {
     }
 
     public struct Source: Hashable, Codable, Sendable {
-        /// `aws-xml`, `aws-json`, `aws-generic`, `aws-strongswan` or `manual`.
+        /// `aws-xml`, `aws-json`, `aws-generic` and the like for each format that is imported, or `manual`.
         public var format: String
         public var connectionID: String?
         public var customerGatewayID: String?
