@@ -51,13 +51,20 @@ struct GatewayControl: GatewayAPI {
     }
 
     func importAWS(file: [UInt8], request: ImportRequest, caller: Caller) async throws -> ImportResult {
-        let (connector, warnings) = try readImport(file, request)
-        if !request.isDryRun {
-            try await store(connector, replacing: request.isReplacing, caller: caller, "imported from an AWS VPN file")
+        var (connector, warnings) = try readImport(file, request)
+        let known = try await connectors().first { $0.id == connector.id }
+        let changes = known.map { ConnectorDifference(from: $0, to: connector).changes } ?? []
+        // A file says nothing of whether the connector is in use.
+        if let known { connector.isEnabled = known.isEnabled }
+        let isStored = !request.isDryRun && !(known != nil && request.isReplacing && changes.isEmpty)
+        if isStored {
+            try await store(
+                connector, replacing: request.isReplacing, caller: caller,
+                (["imported from an AWS VPN file"] + changes).joined(separator: "; "))
         }
         return ImportResult(
-            connector: connector.id, tunnels: connector.tunnels.map(\.name), warnings: warnings,
-            isStored: !request.isDryRun)
+            connector: connector.id, tunnels: connector.tunnels.map(\.name), warnings: warnings, isStored: isStored,
+            isKnown: known != nil, changes: changes)
     }
 
     func addConnector(_ connector: Connector, replacing: Bool, caller: Caller) async throws {

@@ -33,7 +33,8 @@ public protocol GatewayAPI: Sendable {
     /// One connector whose secrets the caller is about to see: the audit trail says so.
     func revealedConnector(id: String, caller: Caller) async throws -> Connector
 
-    /// Reads an AWS VPN file and, unless `request.isDryRun`, stores its connector in one transaction.
+    /// Reads an AWS VPN file and, unless `request.isDryRun`, stores its connector in one transaction. A file that
+    /// changes nothing in the connector that it made before stores nothing.
     func importAWS(file: [UInt8], request: ImportRequest, caller: Caller) async throws -> ImportResult
 
     /// Stores a new connector. An ID that is taken is refused with 409, unless `replacing`.
@@ -176,14 +177,23 @@ public struct ImportResult: Hashable, Codable, Sendable {
     public var tunnels: [String]
     /// What the administrator should know, one sentence each.
     public var warnings: [String]
-    /// False after a dry run.
+    /// False after a dry run, and when nothing had changed.
     public var isStored: Bool
+    /// A connector of this ID was there before.
+    public var isKnown: Bool
+    /// What the file changes in the connector that was there, one line each.
+    public var changes: [String]
 
-    public init(connector: String, tunnels: [String], warnings: [String], isStored: Bool) {
+    public init(
+        connector: String, tunnels: [String], warnings: [String], isStored: Bool, isKnown: Bool = false,
+        changes: [String] = []
+    ) {
         self.connector = connector
         self.tunnels = tunnels
         self.warnings = warnings
         self.isStored = isStored
+        self.isKnown = isKnown
+        self.changes = changes
     }
 }
 

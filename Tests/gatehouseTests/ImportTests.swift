@@ -30,12 +30,15 @@ import Tunnels
         desk.gateway.with {
             $0.importResult.connector = "vpn-0ecb2a2698b33f4ee"
             $0.importResult.tunnels = ["vpn-0ecb2a2698b33f4ee-1", "vpn-0ecb2a2698b33f4ee-2"]
+            $0.importResult.isKnown = true
+            $0.importResult.changes = ["vpn-0ecb2a2698b33f4ee-1: another pre-shared key"]
         }
         let output = try await desk.gatehouse(
             "import", "aws-vpn", Self.sample, "--remote-network", "10.0.0.0/16", "--remote-network",
             "10.1.0.0/16,10.2.0.0/16",
             "--local-network", "192.168.0.0/24", "--name", "Head office & more", "--replace")
         #expect(output.status == 0, "\(output.error)")
+        #expect(output.out.contains("\n  - vpn-0ecb2a2698b33f4ee-1: another pre-shared key\n"))
         #expect(output.out.contains("\nStored connector vpn-0ecb2a2698b33f4ee with 2 tunnels."))
         #expect(desk.gateway.with { Data($0.importedFile) } == FileManager.default.contents(atPath: Self.sample))
         let request = desk.gateway.with { $0.importRequest }
@@ -44,6 +47,31 @@ import Tunnels
         #expect(request.name == "Head office & more")
         #expect(request.isReplacing)
         #expect(!request.isDryRun)
+        await desk.portal.stop()
+    }
+
+    @Test func aFileThatChangesAConnectorIsAppliedOnlyWhenAskedFor() async throws {
+        let desk = try await Desk()
+        desk.gateway.with {
+            $0.importResult.isKnown = true
+            $0.importResult.changes = ["remote networks 10.0.0.0/16 → 10.1.0.0/16"]
+        }
+        let output = try await desk.gatehouse("import", "aws-vpn", Self.sample, "--remote-network", "10.1.0.0/16")
+        #expect(output.status == 1)
+        #expect(output.out.contains("\n  - remote networks 10.0.0.0/16 → 10.1.0.0/16\n"))
+        #expect(output.error.contains("--replace"))
+        #expect(desk.gateway.with { $0.importRequest.isDryRun }, "the only request was the preview")
+        await desk.portal.stop()
+    }
+
+    @Test func aFileThatChangesNothingStoresNothing() async throws {
+        let desk = try await Desk()
+        desk.gateway.with { $0.importResult.isKnown = true }
+        let output = try await desk.gatehouse(
+            "import", "aws-vpn", Self.sample, "--remote-network", "10.1.0.0/16", "--replace")
+        #expect(output.status == 0)
+        #expect(output.out.contains("nothing has changed"))
+        #expect(desk.gateway.with { $0.importRequest.isDryRun }, "the only request was the preview")
         await desk.portal.stop()
     }
 

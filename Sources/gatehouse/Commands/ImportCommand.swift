@@ -36,7 +36,7 @@ struct ImportAWSCommand: AsyncParsableCommand {
     var connection: String?
     @Flag(help: "Show the plan and change nothing.")
     var dryRun = false
-    @Flag(help: "Replace the connector that was imported from the same connection before.")
+    @Flag(help: "Apply the changes to a connector that was imported before, without being asked.")
     var replace = false
     @Flag(help: "Show the pre-shared keys in the plan.")
     var showSecrets = false
@@ -87,8 +87,9 @@ struct ImportAWSCommand: AsyncParsableCommand {
             plan = try Self.plan(bytes, options, file)
         }
         if !shared.json { Terminal.say(plan.table(showSecrets: showSecrets)) }
-        let result = try await shared.client.value(
-            ImportResult.self, .control, ["v1", "import", "aws-vpn"], method: .post, query: query(options), body: bytes)
+        let preview = try await send(bytes, query(options) + [("dry-run", "1")])
+        if preview.isKnown, try !confirms(preview) { return }
+        let result = try await send(bytes, query(options) + (preview.isKnown ? [("replace", "1")] : []))
         if shared.json {
             Terminal.say(try JSON(encoding: result).text(isPretty: true))
         } else {
@@ -112,8 +113,39 @@ struct ImportAWSCommand: AsyncParsableCommand {
         if let address = options.localAddress { query.append(("local-address", address.description)) }
         if let name { query.append(("name", name)) }
         if let connection { query.append(("connection", connection)) }
-        if replace { query.append(("replace", "1")) }
         return query
+    }
+
+    private func send(_ file: [UInt8], _ query: [(String, String)]) async throws -> ImportResult {
+        try await shared.client.value(
+            ImportResult.self, .control, ["v1", "import", "aws-vpn"], method: .post, query: query, body: file)
+    }
+
+    /// Shows what a file changes in the connector that it made before; true when that is wanted.
+    private func confirms(_ preview: ImportResult) throws -> Bool {
+        guard !preview.changes.isEmpty else {
+            Terminal.say(
+                shared.json
+                    ? try JSON(encoding: preview).text(isPretty: true)
+                    : "\nConnector \(preview.connector) is stored already, and nothing has changed.")
+            return false
+        }
+        if !shared.json {
+            Terminal.say("\nChanges in connector \(preview.connector):")
+            for change in preview.changes { Terminal.say("  - \(change)") }
+        }
+        if replace { return true }
+        guard !shared.json, Terminal.canAsk, file != "-" else {
+            throw CommandFailure(
+                "connector \(preview.connector) exists, and the file changes \(Words.count(preview.changes.count, "thing")) "
+                    + "in it: add --replace to apply that")
+        }
+        let answer = Terminal.ask("Apply? One tunnel is replaced at a time, while the other carries the traffic. [y/N] ")
+        guard ["y", "yes"].contains(answer?.lowercased()) else {
+            Terminal.say("Nothing was changed.")
+            return false
+        }
+        return true
     }
 
     private static func askForRemoteNetworks() throws -> [IPPrefix] {

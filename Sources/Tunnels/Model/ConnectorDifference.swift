@@ -1,0 +1,99 @@
+import Base
+import Cryptography
+import IKE
+
+/// What a new definition of a connector changes in the one that stands, in words.
+///
+/// Tunnels are matched by the peer's outside address, never by their place in the list. Whether a connector is
+/// enabled is no part of its definition.
+public struct ConnectorDifference: Hashable, Sendable {
+    /// One line a change, such as `vpn-1-2: lifetime 28800 → 3600`. A changed key is named, never shown.
+    public let changes: [String]
+
+    public var isEmpty: Bool { changes.isEmpty }
+
+    public init(from old: Connector, to new: Connector) {
+        var lines = Self.lines(Self.terms(old), Self.terms(new))
+        for tunnel in old.tunnels where Self.match(of: tunnel, in: new) == nil {
+            lines.append("\(tunnel.name): goes, with peer \(Self.text(tunnel.phase1.remoteAddress))")
+        }
+        for tunnel in new.tunnels {
+            guard let before = Self.match(of: tunnel, in: old) else {
+                lines.append("\(tunnel.name): is new, with peer \(Self.text(tunnel.phase1.remoteAddress))")
+                continue
+            }
+            lines += Self.lines(Self.terms(before), Self.terms(tunnel)).map { "\(before.name): \($0)" }
+            if before.phase1.psk != tunnel.phase1.psk { lines.append("\(before.name): another pre-shared key") }
+        }
+        if lines.isEmpty, old.tunnels.map(\.phase1.remoteAddress) != new.tunnels.map(\.phase1.remoteAddress) {
+            lines.append("the tunnels' order of preference")
+        }
+        changes = lines
+    }
+
+    private static func match(of tunnel: Tunnel, in connector: Connector) -> Tunnel? {
+        guard let remote = tunnel.phase1.remoteAddress else {
+            return connector.tunnels.first { $0.name == tunnel.name }
+        }
+        return connector.tunnels.first { $0.phase1.remoteAddress == remote }
+    }
+
+    private static func lines(_ old: [(String, String)], _ new: [(String, String)]) -> [String] {
+        zip(old, new).compactMap { before, after in
+            before.1 == after.1 ? nil : "\(before.0) \(before.1) → \(after.1)"
+        }
+    }
+
+    private static func terms(_ connector: Connector) -> [(String, String)] {
+        [
+            ("name", connector.name), ("initiation", connector.initiation.rawValue),
+            ("routing", connector.routing.rawValue), ("local networks", text(connector.localNetworks)),
+            ("remote networks", text(connector.remoteNetworks)),
+        ]
+    }
+
+    private static func terms(_ tunnel: Tunnel) -> [(String, String)] {
+        let (phase1, phase2) = (tunnel.phase1, tunnel.phase2)
+        return [
+            ("name", tunnel.name), ("local address", text(phase1.localAddress)),
+            ("address to send from", text(phase1.bindAddress)), ("local identity", text(phase1.localID)),
+            ("remote identity", text(phase1.remoteID)),
+            ("phase 1 encryption", text(phase1.encryption.map(\.rawValue))),
+            ("phase 1 integrity", text(phase1.integrity.map(\.rawValue))),
+            ("phase 1 DH groups", text(phase1.dhGroups.map(\.rawValue))),
+            ("phase 1 lifetime", "\(phase1.lifetimeSeconds)"),
+            ("phase 1 rekey margin", text(phase1.rekeyMarginSeconds)),
+            (
+                "DPD",
+                "\(phase1.dpd.delaySeconds) s, \(phase1.dpd.timeoutSeconds) s, \(phase1.dpd.action.rawValue)"
+            ),
+            ("forced UDP encapsulation", phase1.forceUDPEncapsulation ? "yes" : "no"),
+            ("phase 2 encryption", text(phase2.encryption.map(\.rawValue))),
+            ("phase 2 integrity", text(phase2.integrity.map(\.rawValue))),
+            ("PFS groups", text(phase2.pfsGroups.map(\.rawValue))),
+            ("phase 2 lifetime", "\(phase2.lifetimeSeconds)"),
+            ("phase 2 rekey margin", text(phase2.rekeyMarginSeconds)),
+            ("local selectors", text(phase2.localSelectors)), ("remote selectors", text(phase2.remoteSelectors)),
+            ("extended sequence numbers", phase2.esn ? "yes" : "no"),
+            ("replay window", "\(phase2.replayWindow)"),
+            ("inside", text(tunnel.inside)), ("BGP", text(tunnel.bgp)),
+        ]
+    }
+
+    private static func text(_ inside: Tunnel.Inside?) -> String {
+        guard let inside else { return "none" }
+        let addresses = [inside.localAddress, inside.remoteAddress, inside.localAddress6, inside.remoteAddress6]
+        return text(addresses.compactMap { $0 }) + ", MTU \(text(inside.mtu)), MSS \(text(inside.mss))"
+    }
+
+    private static func text(_ bgp: Tunnel.BGP?) -> String {
+        guard let bgp else { return "none" }
+        return "\(bgp.localASN) to \(bgp.remoteASN) at \(bgp.neighbor), hold \(bgp.holdTimeSeconds) s"
+    }
+
+    private static func text(_ value: (some CustomStringConvertible)?) -> String { value?.description ?? "none" }
+
+    private static func text(_ values: [some CustomStringConvertible]) -> String {
+        values.isEmpty ? "none" : values.map(\.description).joined(separator: ", ")
+    }
+}
