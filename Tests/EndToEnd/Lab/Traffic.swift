@@ -45,8 +45,16 @@ extension Lab {
     func waitForPing(
         _ address: String = Topology.vpc, from host: Host = .client, within seconds: Double = 20
     ) async throws {
-        try await eventually("\(host) reaches \(address)", within: seconds) {
-            try await self.run("ping", ["-n", "-c", "1", "-W", "1", address], on: host).status == 0
+        do {
+            try await eventually("\(host) reaches \(address)", within: seconds) {
+                try await self.run("ping", ["-n", "-c", "1", "-W", "1", address], on: host).status == 0
+            }
+        } catch let error as LabError {
+            var text = error.description
+            for host in [Host.gateway, .aws1, .aws2] {
+                text += "\nroutes of \(host):\n" + (try await ip(["route"], on: host))
+            }
+            throw LabError(text)
         }
     }
 
