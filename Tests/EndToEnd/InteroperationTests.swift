@@ -148,7 +148,8 @@ struct InteroperationTests {
             }
             #expect(after.state == "online")
             let count = try await ping.stop()
-            #expect(count.lost == 0, "\(count)")
+            // As above: charon may lose a packet of its own with each child that it swaps.
+            #expect(count.lost <= 3, "\(count)")
         }
     }
 
