@@ -212,6 +212,13 @@ import Tunnels
         for prompt in ["Router(config)#", "admin@gateway# ", "FGT60 (phase1-interface) # ", "user@srx> "] {
             same(lines.map { $0.allSatisfy(\.isWhitespace) ? "" : prompt + $0 }, "the prompt \(prompt)")
         }
+        same([text.replacing("_", with: "\\_").replacing(".", with: "\\.")], "Markdown's backslashes")
+        same(
+            [text.replacing("\"", with: "&quot;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")],
+            "the source of a web page")
+        if Sample.devices.contains(path) {
+            same(lines.map { String($0.trimmingPrefix { " \t!#".contains($0) }) }, "comment marks lost")
+        }
         var isOpen = false
         let typographic = text.map { character -> Character in
             guard character == "\"" else { return character }

@@ -53,7 +53,8 @@ struct IPsecConfReader {
             try takeMTU(words, place)
         } else if line.text.containsBytes("leftupdown") {
             try takeUpdown(words, place)
-        } else if let setting = line.setting, Self.names.contains(setting.name) {
+        } else if let setting = line.setting, Self.names.contains(setting.name), !setting.value.hasPrefix("is the ") {
+            // ("leftsubnet= is the local network …" is a remark whose mark was lost.)
             let field = Field(name: setting.name, text: trimmed(setting.value, also: "\""), place: place)
             if inDefault { defaults[Self.aliases[setting.name] ?? setting.name] = field } else { try set(field) }
         }

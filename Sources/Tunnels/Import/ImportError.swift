@@ -76,7 +76,7 @@ func quoted(_ text: String) -> String {
         let hasDigit = word.contains { (48...57).contains($0) }
         let hasLetter = word.contains { (65...90).contains($0) || (97...122).contains($0) }
         let isMixedCase =
-            word.contains { (65...90).contains($0) } && word.dropFirst().contains { (97...122).contains($0) }
+            word.contains { (65...90).contains($0) } && word.contains { (97...122).contains($0) }
         if word.count >= 16 || (word.count >= 8 && hasLetter && (hasDigit || isMixedCase)) {
             return "a text of \(text.count) characters (not shown: it could be a key)"
         }

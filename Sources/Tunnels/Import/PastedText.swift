@@ -6,6 +6,11 @@ enum PastedText {
         for index in lines.indices where lines[index].text.utf8.contains(where: { $0 >= 0x80 }) {
             lines[index].text = trimmed(plain(lines[index].text))
         }
+        for index in lines.indices {
+            let bytes = lines[index].text.utf8
+            if bytes.contains(UInt8(ascii: "\\")) { lines[index].text = unescaped(lines[index].text) }
+            if bytes.contains(UInt8(ascii: "&")) { lines[index].text = trimmed(withoutEntities(lines[index].text)) }
+        }
         if areNumbered(lines) { change(&lines) { number($0).map { trimmed(Substring($0.rest)) } ?? $0 } }
         if areQuoted(lines) {
             change(&lines) { $0.utf8.first == UInt8(ascii: ">") ? trimmed(Substring($0.utf8.dropFirst())) : $0 }
@@ -40,6 +45,46 @@ enum PastedText {
         }
         return String(result)
     }
+
+    /// Markdown's `\_` and the like: no value of a configuration has a backslash before such a character.
+    private static func unescaped(_ text: String) -> String {
+        var result: [UInt8] = []
+        var isEscape = false
+        for byte in text.utf8 {
+            if isEscape, !"_.-#*![]()>+~".utf8.contains(byte) { result.append(UInt8(ascii: "\\")) }
+            if !isEscape, byte == UInt8(ascii: "\\") {
+                isEscape = true
+                continue
+            }
+            isEscape = false
+            result.append(byte)
+        }
+        if isEscape { result.append(UInt8(ascii: "\\")) }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    /// The source of a web page: `&quot;` and its kind.
+    private static func withoutEntities(_ text: String) -> String {
+        var result: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.first {
+            guard byte == UInt8(ascii: "&"),
+                let entity = entities.first(where: { rest.starts(with: $0.name.utf8) })
+            else {
+                result.append(byte)
+                rest = rest.dropFirst()
+                continue
+            }
+            result.append(entity.byte)
+            rest = rest.dropFirst(entity.name.utf8.count)
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    private static let entities: [(name: String, byte: UInt8)] = [
+        ("&quot;", 34), ("&#34;", 34), ("&apos;", 39), ("&#39;", 39), ("&lt;", 60), ("&gt;", 62), ("&nbsp;", 32),
+        ("&amp;", 38),
+    ]
 
     // MARK: Line numbers
 
