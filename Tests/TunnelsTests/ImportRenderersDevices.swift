@@ -136,7 +136,8 @@ extension ImportRenderer {
                     Words.plain(tunnel.encryption1)) \(hash(tunnel.integrity1)) second \(tunnel.lifetime1)
                 # should be set to the interface that IP address \(connection.local) is
                 set ike gateway \(ikev2)gw-\(name) address \(tunnel.remote) id \(
-                    tunnel.remote) main outgoing-interface ethernet0/0 preshare "\(tunnel.key)" proposal ike-prop-\(name)
+                    tunnel.remote) main outgoing-interface ethernet0/0 preshare "\(
+                    tunnel.key)" proposal ike-prop-\(name)
                 set ike p2-proposal ipsec-prop-\(name) group\(tunnel.group2.rawValue) esp \(
                     Words.plain(tunnel.encryption2)) \(hash(tunnel.integrity2)) second \(tunnel.lifetime2)
                 set ike gateway gw-\(name) dpd-liveness interval \(connection.dpdInterval)

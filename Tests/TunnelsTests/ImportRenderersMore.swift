@@ -57,7 +57,8 @@ extension ImportRenderer {
                 """
             return """
                 \(phase1)
-                crypto ipsec transform-set ipsec-prop-\(name) esp-aes \(bits2) esp-\(Words.short(tunnel.integrity2))-hmac
+                crypto ipsec transform-set ipsec-prop-\(name) esp-aes \(bits2) esp-\(
+                    Words.short(tunnel.integrity2))-hmac
                    mode tunnel
                 exit
                 crypto ipsec profile ipsec-\(name)
@@ -110,7 +111,7 @@ extension ImportRenderer {
                 : """
                 crypto ipsec ikev2 ipsec-proposal ipsec-prop-\(name)
                   protocol esp encryption \(cipher(tunnel.encryption2))
-                  protocol esp integrity \(tunnel.integrity2 == .sha1 ? "sha-1" : "sha-\(Words.hash(tunnel.integrity2))")
+                  protocol esp integrity sha-\(Words.hash(tunnel.integrity2))
                 """
             let set =
                 connection.version == 1
