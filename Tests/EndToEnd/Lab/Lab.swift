@@ -121,6 +121,12 @@ final class Lab: Sendable {
         try await EndToEndTests.must("ip", ["-n", namespace(host)] + arguments)
     }
 
+    /// The routes of a host in all tables, without those that IPv6 makes by itself a while after a link is up.
+    func routes(of host: Host) async throws -> Set<String> {
+        let lines = try await ip(["route", "show", "table", "all"], on: host).split(separator: "\n").map(String.init)
+        return Set(lines.filter { !$0.contains("fe80::") && !$0.contains("ff00::") && !$0.hasPrefix("anycast") })
+    }
+
     /// The names of the interfaces of a host, without the loopback.
     func interfaces(of host: Host) async throws -> Set<String> {
         let lines = try await ip(["-o", "link", "show"], on: host).split(separator: "\n")

@@ -36,8 +36,8 @@ extension Lab {
         _ address: String = Topology.vpc, from host: Host = .client, count: Int = 5, interval: Double = 0.05
     ) async throws -> PingCount {
         let output = try await run(
-            "ping", ["-n", "-q", "-c", "\(count)", "-i", "\(interval)", "-W", "2", address], on: host,
-            seconds: 10 + Double(count) * interval)
+            "ping", ["-n", "-q", "-c", "\(count)", "-i", "\(interval)", "-W", "5", address], on: host,
+            seconds: 20 + Double(count) * interval)
         return try PingCount(output.text)
     }
 
