@@ -16,6 +16,10 @@ actor Core {
         case timer
         case call(@Sendable (isolated Core) async -> Void)
         case supervise(SupervisorInput)
+        /// The stored connectors may have changed. They are read here, so that of two changes the later one counts.
+        case readConnectors
+        /// Someone changed links, addresses or routes, perhaps we ourselves.
+        case kernelChanged
     }
 
     /// What the core works with; made by ``Gateway``.
@@ -23,8 +27,9 @@ actor Core {
         var clock: SystemClock
         var dataPath: any DataPath
         var loop: IOLoop
-        var routes: RouteTable
+        var upkeep: Upkeep
         var prober: Prober
+        var connectors: @Sendable () throws -> [Connector]
     }
 
     nonisolated let inbox: Inbox<Message>
@@ -38,7 +43,12 @@ actor Core {
     private var isFinished = false
     private var trafficPoll = TrafficPoll()
     private var sources = SourceAddresses()
-    private var hasSetRoutes = false
+    /// The routes that should be; nil until the first connectors are in force.
+    private var routes: [TunnelRoute]?
+    private var links: [String: TunnelLink] = [:]
+    /// When the kernel is compared with what should be there.
+    private var upkeepAt: Tick?
+    private var strangers = RateLimit(interval: .seconds(60))
     private(set) var meters = Meters()
     /// The counters of every child that is installed, as they were last read.
     private(set) var childCounters: [UInt32: ChildCounters] = [:]
@@ -87,6 +97,7 @@ actor Core {
         case .timer:
             alarm.hasRung()
             if trafficPoll.next <= now { await reportTraffic(now: now) }
+            if let upkeepAt, upkeepAt <= now { mend(now: now) }
             if let deadline = engine.deadline, deadline.tick <= now {
                 logger.trace("engine wakes: \(deadline.reason)")
                 work.add(engine.wake(now: now))
@@ -99,12 +110,23 @@ actor Core {
             await body(self)
         case .supervise(let input):
             work.add(supervisor.receive(input, now: now))
-            if case .connectors = input, !hasSetRoutes {
-                // Routes that a crash left behind: those that are still wanted are never taken away in between.
-                await carryOutWork()
-                if !hasSetRoutes { await carryOut(SupervisorEffect.setRoutes([])) }
-            }
+        case .readConnectors:
+            await readConnectors(now: now)
+        case .kernelChanged:
+            // Changes come in bursts, and ours are among them.
+            upkeepAt = min(upkeepAt ?? .init(nanoseconds: .max), now + .milliseconds(100))
         }
+    }
+
+    private func readConnectors(now: Tick) async {
+        do {
+            work.add(supervisor.receive(.connectors(try machine.connectors()), now: now))
+        } catch {
+            log.add(.error, kind: "store-failed", message: "The stored connectors cannot be read: \(error)")
+        }
+        // Routes that a crash left behind: those that are still wanted are never taken away in between.
+        await carryOutWork()
+        if routes == nil { await carryOut(SupervisorEffect.setRoutes([])) }
     }
 
     private func handle(_ event: DataPathEvent, now: Tick) {
@@ -152,6 +174,11 @@ actor Core {
         case .event(let event):
             logger.debug("ike: \(event)")
             meters.count(event)
+            if case .notice(let text) = event.kind, event.connection == nil {
+                // Anyone can cause these, so they may not crowd out what matters.
+                tellOfStranger(text)
+                return
+            }
             work.add(supervisor.receive(.ike(event), now: now))
         }
     }
@@ -165,6 +192,7 @@ actor Core {
             do {
                 try await machine.dataPath.openTunnel(link)
                 tunnels[link.interface] = link.tunnel
+                links[link.interface] = link
                 prepare(link.interface)
                 work.add(supervisor.receive(.linkOpened(interface: link.interface), now: now))
             } catch {
@@ -174,6 +202,7 @@ actor Core {
             await machine.dataPath.closeTunnel(interface: interface)
             machine.prober.forget(interface: interface)
             tunnels[interface] = nil
+            links[interface] = nil
         case .installChild(let child, let interface, let outbound):
             do {
                 try await machine.dataPath.install(child, interface: interface, outbound: outbound)
@@ -183,16 +212,15 @@ actor Core {
             } catch {
                 work.add(engine.receive(.childFailed(spiIn: child.spiIn, reason: "\(error)"), now: now))
             }
-        case .setRoutes(let routes):
-            hasSetRoutes = true
+        case .setRoutes(let wanted):
+            routes = wanted
             do {
-                _ = try machine.routes.reconcile(routes)
+                _ = try machine.upkeep.apply(wanted)
                 routeProblem = nil
             } catch {
-                let problem = "The routes into the tunnels are not as they should be: \(error)."
-                if problem != routeProblem { log.add(.error, kind: "route-failed", message: problem) }
-                routeProblem = problem
+                tellOfRoutes("\(error)")
             }
+            upkeepAt = upkeepAt ?? now + Self.upkeepInterval
         case .probe(let tunnel, let interface, let from, let to):
             if let failure = machine.prober.probe(tunnel: tunnel, interface: interface, from: from, to: to) {
                 logger.debug("\(failure)")
@@ -202,6 +230,32 @@ actor Core {
         case .finished:
             isFinished = true
         }
+    }
+
+    // MARK: - Upkeep
+
+    /// A net under the watcher, whose messages the kernel may drop.
+    private static let upkeepInterval = Tick.Span.seconds(30)
+
+    private func mend(now: Tick) {
+        upkeepAt = now + Self.upkeepInterval
+        guard let routes else { return }
+        let report = machine.upkeep.mend(links: Array(links.values), routes: routes)
+        for sentence in report.mended {
+            log.add(.warning, kind: "mended", message: sentence.prefix(1).uppercased() + sentence.dropFirst() + ".")
+        }
+        if let problem = report.problem { tellOfRoutes(problem) } else { routeProblem = nil }
+    }
+
+    private func tellOfRoutes(_ reason: String) {
+        let problem = "The routes into the tunnels are not as they should be: \(reason)."
+        if problem != routeProblem { log.add(.error, kind: "route-failed", message: problem) }
+        routeProblem = problem
+    }
+
+    private func tellOfStranger(_ text: String) {
+        guard let held = strangers.admit(now) else { return logger.debug("\(text)") }
+        log.add(.info, kind: "stranger", message: held > 0 ? "\(text) (\(held) more were not shown)" : text)
     }
 
     /// A setting that cannot be made is told and not fatal: most hosts have it right.
@@ -252,6 +306,7 @@ actor Core {
         if !childCounters.isEmpty {
             deadline = Deadline.earlier(deadline, Deadline(trafficPoll.next, "read traffic counters"))
         }
+        if let upkeepAt { deadline = Deadline.earlier(deadline, Deadline(upkeepAt, "compare the kernel with our plan")) }
         guard let deadline else { return }
         alarm.set(deadline.tick, now: now) { [inbox] in inbox.put(.timer) }
     }

@@ -17,7 +17,31 @@ enum Folder {
             throw Unusable(description: "cannot make the folder \(path): \(String(cString: strerror(errno)))")
         }
         let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard folder >= 0 else { throw Unusable(description: "\(path) is no folder that can be opened") }
+        guard folder >= 0 else {
+            throw Unusable(description: "\(path) cannot be used as a folder: \(String(cString: strerror(errno)))")
+        }
         close(folder)
     }
+}
+
+/// Keeps a second daemon out of a folder for as long as this value lives, and no longer than the process.
+final class FolderLock: Sendable {
+    private let descriptor: Int32
+
+    /// - Throws: ``Folder/Unusable`` when another process has the folder.
+    init(_ folder: String) throws(Folder.Unusable) {
+        let path = folder + "/gatehoused.lock"
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else {
+            throw Folder.Unusable(description: "cannot make \(path): \(String(cString: strerror(errno)))")
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            throw Folder.Unusable(
+                description: "another gatehoused uses the state folder \(folder): stop it, or give this one a "
+                    + "--state-directory of its own")
+        }
+    }
+
+    deinit { close(descriptor) }
 }

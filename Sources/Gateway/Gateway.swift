@@ -16,6 +16,8 @@ public final class Gateway: Sendable {
     private let core: Core
     private let control: GatewayControl
     private let store: Store
+    private let stateLock: FolderLock
+    private let watcher: KernelWatcher
     private let log: EventLog
     private let journal: Journal
     private let manager = ServiceManager()
@@ -33,6 +35,7 @@ public final class Gateway: Sendable {
         log = EventLog(journal: journal) { clock.wall }
         try Folder.make(boot.stateDirectory, mode: 0o700)
         try Folder.make(boot.runtimeDirectory, mode: 0o755)
+        stateLock = try FolderLock(boot.stateDirectory)
         let key = try MachineKey.load(path: boot.machineKeyPath, random: SystemRandom.bytes)
         store = try Store(path: boot.databasePath, key: key, random: SystemRandom.bytes, wall: { clock.wall })
 
@@ -49,8 +52,12 @@ public final class Gateway: Sendable {
             inbox.putDatagram(.datagram(bytes, path))
         }
         let dataPath = try UserspaceDataPath(loop)
+        let netlink = try Netlink()
+        watcher = try KernelWatcher()
         let machine = Core.Machine(
-            clock: clock, dataPath: dataPath, loop: loop, routes: RouteTable(try Netlink()), prober: Prober())
+            clock: clock, dataPath: dataPath, loop: loop,
+            upkeep: Upkeep(netlink: netlink, routes: RouteTable(netlink)), prober: Prober(),
+            connectors: { [store] in try store.contents().connectors })
         let now = clock.now
         var terms = SupervisorConfiguration()
         terms.dataPath = dataPath.kind
@@ -70,7 +77,7 @@ public final class Gateway: Sendable {
                     boot, connectors: (try? store.contents().connectors) ?? [], interfaces: interfaces)
             },
             reread: { caller in
-                core.inbox.put(.supervise(.connectors(try store.contents().connectors)))
+                core.inbox.put(.readConnectors)
                 log.add(.info, kind: "reloaded", message: "\(caller) had the connectors read again.")
             })
     }
@@ -97,10 +104,12 @@ public final class Gateway: Sendable {
                     core.inbox.put(.supervise(input))
                 }
             }
+            group.addTask { [watcher] in for await _ in watcher.events { core.inbox.put(.kernelChanged) } }
             group.addTask { [manager] in await Self.feedWatchdog(manager, core) }
             await core.run()
             manager.stopping(status: "closing")
-            try? machine.routes.removeAll()
+            watcher.stop()
+            try? machine.upkeep.routes.removeAll()
             await machine.dataPath.shutDown()
             machine.loop.stop()
             machine.prober.stop()
@@ -119,7 +128,7 @@ public final class Gateway: Sendable {
         for error in contents.broken {
             log.add(.error, kind: "connector-broken", message: error.description)
         }
-        core.inbox.put(.supervise(.connectors(contents.connectors)))
+        core.inbox.put(.readConnectors)
         return contents.connectors
     }
 

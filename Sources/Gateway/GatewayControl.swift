@@ -85,13 +85,13 @@ struct GatewayControl: GatewayAPI {
             .info, kind: isKnown ? "connector-replaced" : "connector-added", connector: connector.id,
             message: "\(caller) \(isKnown ? "replaced" : "added") connector \(connector.id) with "
                 + "\(connector.tunnels.count) tunnel\(connector.tunnels.count == 1 ? "" : "s").")
-        try await putInForce()
+        putInForce()
     }
 
     func removeConnector(id: String, caller: Caller) async throws {
         try refusing { () throws(StoreError) in try store.remove(id, by: Change(actor: caller.description)) }
         log.add(.info, kind: "connector-removed", connector: id, message: "\(caller) removed connector \(id).")
-        try await putInForce()
+        putInForce()
     }
 
     func setEnabled(id: String, _ isEnabled: Bool, caller: Caller) async throws {
@@ -102,7 +102,7 @@ struct GatewayControl: GatewayAPI {
         }
         let verb = isEnabled ? "enabled" : "disabled"
         log.add(.info, kind: "connector-\(verb)", connector: id, message: "\(caller) \(verb) connector \(id).")
-        try await putInForce()
+        putInForce()
     }
 
     func rekey(_ subject: String, phase: RekeyPhase, caller: Caller) async throws -> [String] {
@@ -154,8 +154,8 @@ struct GatewayControl: GatewayAPI {
     // MARK: Parts
 
     /// Tells the core what the store now holds.
-    func putInForce() async throws {
-        core.inbox.put(.supervise(.connectors(try await connectors())))
+    func putInForce() {
+        core.inbox.put(.readConnectors)
     }
 
     private func find(_ id: String) throws -> Connector {

@@ -98,10 +98,10 @@ import UnixSignals
                     for await signal in signals {
                         if signal == .sighup {
                             await gateway.reload(Result { try bootConfiguration() })
-                        } else if isStopping {
-                            // A second signal ends the process at once, for a person who cannot wait.
+                        } else if isStopping, signal == .sigint {
+                            // Ctrl-C while stopping ends the process at once, for a person who cannot wait.
                             _exit(1)
-                        } else {
+                        } else if !isStopping {
                             isStopping = true
                             gateway.stop()
                         }

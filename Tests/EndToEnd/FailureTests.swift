@@ -27,6 +27,32 @@ struct FailureTests {
         }
     }
 
+    @Test func whatSomeoneElseChangesIsMended() async throws {
+        try await Lab.with { lab in
+            _ = try await StrongSwan(lab, on: .aws1, [Pair.endpoint(lab.topology, .gcm)])
+            let gateway = try await Gatehoused(lab)
+            try await gateway.add(Pair.connector(lab.topology, .gcm))
+            try await gateway.waitForOnline()
+            try await lab.waitForPing()
+            // The gateway's own packets cross as well: they do not come from the inside address.
+            #expect(try await lab.ping(from: .gateway, count: 3).lost == 0)
+            let capture = try await lab.capture()
+            let routes = try await lab.routes(of: .gateway)
+            for route in [[Topology.remoteNetwork, "metric", "100"], ["unreachable", Topology.remoteNetwork]] {
+                _ = try await lab.ip(["route", "delete"] + route, on: .gateway)
+            }
+            try await eventually("the routes are back") { try await lab.routes(of: .gateway) == routes }
+            _ = try await lab.ip(["link", "set", "gh0", "down"], on: .gateway)
+            try await eventually("the interface is back") { try await lab.routes(of: .gateway) == routes }
+            try await lab.waitForPing()
+            #expect(try await lab.ping().lost == 0)
+            #expect(try await gateway.mustCLI(["events", "--limit", "20"]).contains("by someone else"))
+            try await capture.stop()
+            let clear = try await capture.clearPackets()
+            #expect(clear == [])
+        }
+    }
+
     @Test func peerThatLostItsMemoryIsReplaced() async throws {
         // The peer is killed and started again, and initiates before we have noticed.
         try await Lab.with { lab in

@@ -46,7 +46,10 @@ import Tunnels
                 + "&local-network=192.168.0.0/24&local-address=10.9.8.7&connection=vpn-1&replace=1", body: file)
         await site.portal.stop()
         #expect(good.status == 201)
-        #expect(good.body == #"{"connector":"vpn-1","tunnels":[],"warnings":[],"isStored":true}"# + "\n")
+        #expect(
+            good.body
+                == #"{"connector":"vpn-1","tunnels":[],"warnings":[],"isStored":true,"isKnown":false,"changes":[]}"#
+                + "\n")
         #expect(site.gateway.with { $0.importedFile } == Array(file.utf8))
         #expect(
             site.gateway.with { $0.importRequest }

@@ -52,7 +52,7 @@ struct Site {
         #expect(none.status == 404)
         #expect(
             none.body
-                == #"{"error":{"code":"not-found","message":"there is no tunnel 'other'; /v1/tunnels lists them"}}"#
+                == #"{"error":{"code":"not-found","message":"there is no tunnel 'other'; 'gatehouse status' lists them"}}"#
                 + "\n")
     }
 

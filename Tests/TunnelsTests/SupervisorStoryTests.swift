@@ -22,10 +22,11 @@ import Testing
         let world = online()
         #expect(world.state("vpn-1") == .online && world.state("vpn-2") == .online)
         #expect(world.active == ["vpn-1"])
+        let sources = [IPPrefix("192.168.0.0/16")!]
         #expect(
             world.routes == [
-                TunnelRoute(destination: IPPrefix("10.0.0.0/24")!, interface: "gh0", metric: 100),
-                TunnelRoute(destination: IPPrefix("10.0.0.0/24")!, interface: "gh1", metric: 201),
+                TunnelRoute(destination: IPPrefix("10.0.0.0/24")!, interface: "gh0", metric: 100, sources: sources),
+                TunnelRoute(destination: IPPrefix("10.0.0.0/24")!, interface: "gh1", metric: 201, sources: sources),
                 .unreachable(IPPrefix("10.0.0.0/24")!, metric: 4_000_000),
             ])
         #expect(world.count("tunnel-connecting") == 2 && world.count("tunnel-online") == 2)

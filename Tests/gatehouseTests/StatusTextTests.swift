@@ -39,7 +39,7 @@ import Tunnels
         #expect(
             text([probed, .example(2, state: .offline, since: .example(180), lastError: "the peer does not answer")])
                 == """
-                1 of 2 tunnels online, 1 degraded, 1 offline
+                0 of 2 tunnels online, 1 degraded, 1 offline
                 gatehoused 1.0, up 3m12s, userspace data path
 
                   TUNNEL      STATE     SINCE  REMOTE           IN     OUT  DPD RTT

@@ -11,7 +11,7 @@ func readingEndpoints(api: any GatewayAPI, wall: @escaping @Sendable () -> WallT
         Endpoint(.get, "/v1/tunnels/{name}", "one tunnel") { call in
             let name = call.argument("name")
             guard let tunnel = await api.status().tunnels.first(where: { $0.tunnel == name }) else {
-                throw APIError.notFound("there is no tunnel '\(name)'; /v1/tunnels lists them")
+                throw APIError.notFound("there is no tunnel '\(name)'; 'gatehouse status' lists them")
             }
             return try .encoded(tunnel)
         },
@@ -104,7 +104,7 @@ private func connectorEndpoints(api: any GatewayAPI) -> [Endpoint] {
                 return .json(try JSON(encoding: connector, revealsSecrets: true))
             }
             guard let connector = try await api.connectors().first(where: { $0.id == id }) else {
-                throw APIError.notFound("there is no connector '\(id)'; /v1/connectors lists them")
+                throw APIError.notFound("there is no connector '\(id)'; 'gatehouse connector list' lists them")
             }
             return try .encoded(connector)
         },

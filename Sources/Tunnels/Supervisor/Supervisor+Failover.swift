@@ -79,7 +79,10 @@ extension Supervisor {
         case .disabled: "\(keeper.name) is disabled"
         case .degraded where keeper.isSuspect: "its peer leaves requests unanswered"
         case .degraded: "the peer's inside address does not answer"
-        default: keeper.lastError.map { "\(keeper.name) is down: \($0)" } ?? "\(keeper.name) is down"
+        default:
+            // A sentence goes on behind this one.
+            keeper.lastError.map { "\(keeper.name) is down: \($0.hasSuffix(".") ? String($0.dropLast()) : $0)" }
+                ?? "\(keeper.name) is down"
         }
     }
 
@@ -108,7 +111,10 @@ extension Supervisor {
                 }
                 let metric =
                     key == active ? configuration.activeMetric : configuration.standbyMetric + UInt32(clamping: index)
-                routes.append(TunnelRoute(destination: network, interface: interface, metric: offset + metric))
+                routes.append(
+                    TunnelRoute(
+                        destination: network, interface: interface, metric: offset + metric,
+                        sources: connector.localNetworks))
             }
             if rank == 0 { routes.append(.unreachable(network, metric: configuration.unreachableMetric)) }
         }

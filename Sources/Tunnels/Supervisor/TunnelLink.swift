@@ -30,18 +30,21 @@ public struct TunnelRoute: Hashable, Codable, Sendable {
     public var metric: UInt32
     /// The source address that the gateway itself uses, if any.
     public var preferredSource: IPAddress?
+    /// The networks that may use the tunnel: without a ``preferredSource``, an address of the host within them is it.
+    public var sources: [IPPrefix]
     /// Packets are refused with "destination unreachable" instead of being sent. With its high metric such a route
     /// takes what no tunnel carries, so that nothing for a remote network follows the default route in the clear.
     public var isUnreachable: Bool
 
     public init(
         destination: IPPrefix, interface: String, metric: UInt32, preferredSource: IPAddress? = nil,
-        isUnreachable: Bool = false
+        sources: [IPPrefix] = [], isUnreachable: Bool = false
     ) {
         self.destination = destination
         self.interface = interface
         self.metric = metric
         self.preferredSource = preferredSource
+        self.sources = sources
         self.isUnreachable = isUnreachable
     }
 

@@ -15,9 +15,10 @@ struct ImportAWSCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "aws-vpn", abstract: "Reads an AWS Site-to-Site VPN file, shows the plan and stores it.",
         discussion: """
-            The file may be the JSON of 'aws ec2 describe-vpn-connections', the CustomerGatewayConfiguration XML, or \
-            the Generic or strongSwan text that the AWS console downloads; what it is shows in its content. No AWS \
-            file names the networks of your VPC: --remote-network does. With --dry-run nothing is sent to the daemon.
+            The file may be the JSON of 'aws ec2 describe-vpn-connections', the CustomerGatewayConfiguration XML, or a \
+            text that the AWS console downloads for a device: Generic, strongSwan, Libreswan, VyOS, Cisco, Juniper, \
+            Fortinet, Palo Alto and others; what it is shows in its content. JSON says most. No AWS file names the \
+            networks of your VPC: --remote-network does. With --dry-run nothing is sent to the daemon.
             """)
 
     @Argument(help: "The file; - reads standard input.", completion: .file())

@@ -45,7 +45,7 @@ struct StatusText {
 
     private var summary: [String] {
         let enabled = status.tunnels.filter { $0.state != .disabled }
-        let up = enabled.filter(\.state.carriesTraffic).count
+        let up = enabled.count { $0.state == .online }
         var parts: [String] = []
         if status.tunnels.isEmpty {
             parts.append("no tunnels yet: 'gatehouse import aws-vpn FILE' makes some")
