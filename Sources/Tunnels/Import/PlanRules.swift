@@ -28,6 +28,11 @@ struct PlanRules {
             planned.append(try builder.build(named: "\(identifier)-\(index + 1)", &notes))
         }
         checkAcross(connection, planned, networks, &notes)
+        if routing.value == .bgp {
+            notes.add(
+                "the connection routes by BGP, which Gatehouse does not speak: run a BGP daemon such as FRR over the "
+                    + "inside addresses, or use static routing at AWS, else AWS sends nothing back")
+        }
         return ImportPlan(
             format: connection.format, connectionID: connection.connectionID?.value,
             customerGatewayID: connection.customerGatewayID?.value, vpnGatewayID: connection.vpnGatewayID?.value,
