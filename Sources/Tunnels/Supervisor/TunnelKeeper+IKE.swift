@@ -12,7 +12,8 @@ extension TunnelKeeper {
             return
         }
         fitLink(child.suite, child.path, &desk)
-        if let index = children.firstIndex(where: { $0.sa.spiIn == child.spiIn }) {
+        // Searches begin at the newest: a responder's tunnel may serve thousands of peers.
+        if desk.childOwners[child.spiIn] == key, let index = children.lastIndex(where: { $0.sa.spiIn == child.spiIn }) {
             children[index].sa = child
         } else {
             children.append(Child(sa: child))
@@ -53,7 +54,7 @@ extension TunnelKeeper {
     }
 
     private mutating func establish(_ spiIn: UInt32, replacing previous: UInt32?, _ desk: inout Desk) {
-        guard let index = children.firstIndex(where: { $0.sa.spiIn == spiIn }) else { return }
+        guard let index = children.lastIndex(where: { $0.sa.spiIn == spiIn }) else { return }
         let wasUp = isUp
         children[index].isEstablished = true
         if let previous, let old = children.firstIndex(where: { $0.sa.spiIn == previous }) {
@@ -103,7 +104,7 @@ extension TunnelKeeper {
             establish(spiIn, replacing: previous, &desk)
             if isUp { lastError = nil }
             announceWeaknesses(&desk)
-            let suite = children.first { $0.sa.spiIn == spiIn }.map { " (\($0.sa.suite))" } ?? ""
+            let suite = children.last { $0.sa.spiIn == spiIn }.map { " (\($0.sa.suite))" } ?? ""
             log(.info, "child-rekeyed", "phase 2 has new keys\(suite).", &desk)
         case .childClosed(let spiIn, let failure):
             guard children.contains(where: { $0.sa.spiIn == spiIn }) else { break }
@@ -252,8 +253,13 @@ extension TunnelKeeper {
         return names
     }
 
+    /// Looks at the newest SAs only; older ones have been looked at.
     private mutating func announceWeaknesses(_ desk: inout Desk) {
-        let new = weaknesses.filter { !announcedWeaknesses.contains($0) }
+        var new: [String] = []
+        for name in (currentPhase1?.suite.weaknesses ?? []) + (children.last?.sa.suite.weaknesses ?? [])
+        where !announcedWeaknesses.contains(name) && !new.contains(name) {
+            new.append(name)
+        }
         guard !new.isEmpty else { return }
         announcedWeaknesses += new
         log(
