@@ -68,6 +68,9 @@ struct GatewayControl: GatewayAPI {
     }
 
     func addConnector(_ connector: Connector, replacing: Bool, caller: Caller) async throws {
+        for tunnel in connector.tunnels {
+            if let fault = tunnel.phase2Fault { throw APIError.invalid("Tunnel \(tunnel.name) \(fault).") }
+        }
         try await store(connector, replacing: replacing, caller: caller, nil)
     }
 

@@ -198,6 +198,16 @@ import Tunnels
         #expect(!YAMLText.text(of: ConnectorFile.json(connector, showSecrets: false)).contains("000102ff"))
     }
 
+    @Test func severalPhase2AreRefusedInWords() {
+        let text = Self.smallest + """
+
+                phase2:
+                  - {name: a, localSelectors: 10.1.0.0/16}
+                  - {name: b, localSelectors: 10.3.0.0/16}
+            """
+        #expect(complaint(text).contains("tunnels[0] has 2 phase 2, and this version carries one"))
+    }
+
     @Test func theHelpsExampleIsTrue() throws {
         let lines = ConnectorFile.manual.split(separator: "\n", omittingEmptySubsequences: false)
         let start = try #require(lines.firstIndex { $0.hasPrefix("  id: ") })

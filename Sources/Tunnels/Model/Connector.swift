@@ -63,22 +63,31 @@ public struct Connector: Hashable, Codable, Sendable {
     }
 }
 
-/// One tunnel: one IKE SA with one pair of ESP SAs.
-public struct Tunnel: Hashable, Codable, Sendable {
+/// One tunnel: one IKE SA with a pair of ESP SAs for each phase 2.
+public struct Tunnel: Hashable, Sendable {
     /// Unique on this gateway, such as `vpn-0123456789abcdef0-1`.
     public var name: String
     public var phase1: Phase1
+    /// The first phase 2, which most tunnels have alone.
     public var phase2: Phase2
+    /// Those behind the first; each has a name and selectors of its own, see ``phase2Fault``.
+    public var furtherPhase2: [Phase2]
     public var inside: Inside?
     public var bgp: BGP?
 
-    public init(name: String, phase1: Phase1, phase2: Phase2, inside: Inside?, bgp: BGP?) {
+    public init(
+        name: String, phase1: Phase1, phase2: Phase2, furtherPhase2: [Phase2] = [], inside: Inside?, bgp: BGP?
+    ) {
         self.name = name
         self.phase1 = phase1
         self.phase2 = phase2
+        self.furtherPhase2 = furtherPhase2
         self.inside = inside
         self.bgp = bgp
     }
+
+    /// Every phase 2, in the order of the definition: where selectors overlap, the first that fits carries a packet.
+    public var allPhase2: [Phase2] { [phase2] + furtherPhase2 }
 
     /// The tunnel interface: addresses inside the tunnel and the size of its packets.
     public struct Inside: Hashable, Codable, Sendable {
@@ -179,8 +188,10 @@ public struct Phase1: Hashable, Codable, Sendable {
     }
 }
 
-/// The terms of the child SA.
+/// The terms of one child SA.
 public struct Phase2: Hashable, Codable, Sendable {
+    /// Tells the phase 2 of one tunnel apart; nil only where there is one.
+    public var name: String?
     public var encryption: [EncryptionAlgorithm]
     public var integrity: [IntegrityAlgorithm]
     /// Empty means no PFS.
@@ -195,10 +206,11 @@ public struct Phase2: Hashable, Codable, Sendable {
     public var rekeyMarginSeconds: Int?
 
     public init(
-        encryption: [EncryptionAlgorithm], integrity: [IntegrityAlgorithm], pfsGroups: [DHGroup],
-        lifetimeSeconds: Int, localSelectors: [IPPrefix], remoteSelectors: [IPPrefix], esn: Bool = false,
-        replayWindow: Int = 1024, rekeyMarginSeconds: Int? = nil
+        name: String? = nil, encryption: [EncryptionAlgorithm], integrity: [IntegrityAlgorithm],
+        pfsGroups: [DHGroup], lifetimeSeconds: Int, localSelectors: [IPPrefix], remoteSelectors: [IPPrefix],
+        esn: Bool = false, replayWindow: Int = 1024, rekeyMarginSeconds: Int? = nil
     ) {
+        self.name = name
         self.encryption = encryption
         self.integrity = integrity
         self.pfsGroups = pfsGroups

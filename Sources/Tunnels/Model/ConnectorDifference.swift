@@ -23,6 +23,7 @@ public struct ConnectorDifference: Hashable, Sendable {
                 continue
             }
             lines += Self.lines(Self.terms(before), Self.terms(tunnel)).map { "\(before.name): \($0)" }
+            lines += Self.phase2Changes(before, tunnel).map { "\(before.name): \($0)" }
             if before.phase1.psk != tunnel.phase1.psk { lines.append("\(before.name): another pre-shared key") }
         }
         if lines.isEmpty, old.tunnels.map(\.phase1.remoteAddress) != new.tunnels.map(\.phase1.remoteAddress) {
@@ -53,7 +54,7 @@ public struct ConnectorDifference: Hashable, Sendable {
     }
 
     private static func terms(_ tunnel: Tunnel) -> [(String, String)] {
-        let (phase1, phase2) = (tunnel.phase1, tunnel.phase2)
+        let phase1 = tunnel.phase1
         return [
             ("name", tunnel.name), ("local address", text(phase1.localAddress)),
             ("address to send from", text(phase1.bindAddress)), ("local identity", text(phase1.localID)),
@@ -68,6 +69,33 @@ public struct ConnectorDifference: Hashable, Sendable {
                 "\(phase1.dpd.delaySeconds) s, \(phase1.dpd.timeoutSeconds) s, \(phase1.dpd.action.rawValue)"
             ),
             ("forced UDP encapsulation", phase1.forceUDPEncapsulation ? "yes" : "no"),
+            ("inside", text(tunnel.inside)), ("BGP", text(tunnel.bgp)),
+        ]
+    }
+
+    /// Phase 2 are matched by name; a single one is what it is, whatever its name.
+    private static func phase2Changes(_ old: Tunnel, _ new: Tunnel) -> [String] {
+        if old.furtherPhase2.isEmpty, new.furtherPhase2.isEmpty {
+            return lines([("phase 2 name", text(old.phase2.name))], [("phase 2 name", text(new.phase2.name))])
+                + lines(terms(old.phase2), terms(new.phase2))
+        }
+        var changes: [String] = []
+        for phase2 in old.allPhase2 where !new.allPhase2.contains(where: { $0.name == phase2.name }) {
+            changes.append("phase 2 \(text(phase2.name)) goes")
+        }
+        for phase2 in new.allPhase2 {
+            guard let before = old.allPhase2.first(where: { $0.name == phase2.name }) else {
+                changes.append("phase 2 \(text(phase2.name)) is new")
+                continue
+            }
+            changes += lines(terms(before), terms(phase2)).map { "phase 2 \(text(phase2.name)): \($0)" }
+        }
+        if changes.isEmpty, old.allPhase2 != new.allPhase2 { changes.append("the order of the phase 2") }
+        return changes
+    }
+
+    private static func terms(_ phase2: Phase2) -> [(String, String)] {
+        [
             ("phase 2 encryption", text(phase2.encryption.map(\.rawValue))),
             ("phase 2 integrity", text(phase2.integrity.map(\.rawValue))),
             ("PFS groups", text(phase2.pfsGroups.map(\.rawValue))),
@@ -76,7 +104,6 @@ public struct ConnectorDifference: Hashable, Sendable {
             ("local selectors", text(phase2.localSelectors)), ("remote selectors", text(phase2.remoteSelectors)),
             ("extended sequence numbers", phase2.esn ? "yes" : "no"),
             ("replay window", "\(phase2.replayWindow)"),
-            ("inside", text(tunnel.inside)), ("BGP", text(tunnel.bgp)),
         ]
     }
 

@@ -144,11 +144,16 @@ enum ConnectorFile {
         _ entry: FileEntry, name: String, initiation: Connector.Initiation, everything: [IPPrefix]
     ) throws -> Tunnel {
         let map = try entry.map(["name", "phase1", "phase2", "inside", "bgp"])
-        return Tunnel(
+        let entries = try map["phase2"]?.items() ?? [entry.empty("phase2")]
+        let all = try entries.map { try phase2($0, everything: everything) }
+        guard let first = all.first else { throw entry.fault("needs at least one phase 2") }
+        let tunnel = Tunnel(
             name: try map["name"]?.word() ?? name,
-            phase1: try phase1(map.need("phase1"), initiation: initiation),
-            phase2: try phase2(map["phase2"] ?? entry.empty("phase2"), everything: everything),
-            inside: try map["inside"].map(inside), bgp: try map["bgp"].map(bgp))
+            phase1: try phase1(map.need("phase1"), initiation: initiation), phase2: first,
+            furtherPhase2: Array(all.dropFirst()), inside: try map["inside"].map(inside),
+            bgp: try map["bgp"].map(bgp))
+        if let fault = tunnel.phase2Fault { throw entry.fault(fault) }
+        return tunnel
     }
 
     private static func phase1(_ entry: FileEntry, initiation: Connector.Initiation) throws -> Phase1 {
@@ -214,11 +219,11 @@ enum ConnectorFile {
     private static func phase2(_ entry: FileEntry, everything: [IPPrefix]) throws -> Phase2 {
         let map = try entry.map([
             "encryption", "integrity", "pfsGroups", "lifetimeSeconds", "localSelectors", "remoteSelectors", "esn",
-            "replayWindow", "rekeyMarginSeconds", "protocol", "mode",
+            "replayWindow", "rekeyMarginSeconds", "protocol", "mode", "name",
         ])
         let encryption = try map["encryption"]?.choices(EncryptionAlgorithm.self) ?? [.aes256gcm16, .aes256]
         let phase2 = Phase2(
-            encryption: encryption,
+            name: try map["name"]?.word(), encryption: encryption,
             integrity: try map["integrity"]?.choices(IntegrityAlgorithm.self)
                 ?? (encryption.allSatisfy(\.isAEAD) ? [] : [.sha256]),
             pfsGroups: try map["pfsGroups"]?.groups() ?? [.ecp256, .ecp384, .curve25519, .modp2048],

@@ -57,6 +57,7 @@ extension ConnectorFile {
         }
         func phase2(_ phase2: Phase2) -> JSON {
             object([
+                "name": text(phase2.name),
                 "protocol": .string("esp"),
                 "mode": .string("tunnel"),
                 "encryption": texts(phase2.encryption.map(\.rawValue)),
@@ -99,7 +100,9 @@ extension ConnectorFile {
             "tunnels": .array(
                 connector.tunnels.map { tunnel in
                     object([
-                        "name": .string(tunnel.name), "phase1": phase1(tunnel.phase1), "phase2": phase2(tunnel.phase2),
+                        "name": .string(tunnel.name), "phase1": phase1(tunnel.phase1),
+                        "phase2": tunnel.furtherPhase2.isEmpty
+                            ? phase2(tunnel.phase2) : .array(tunnel.allPhase2.map(phase2)),
                         "inside": tunnel.inside.map(inside) ?? .null, "bgp": tunnel.bgp.map(bgp) ?? .null,
                     ])
                 }),
