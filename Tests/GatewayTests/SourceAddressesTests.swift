@@ -13,7 +13,7 @@ import Testing
 
     private func configuration(local: IPAddress) -> ConnectionConfiguration {
         ConnectionConfiguration(
-            name: "test", localAddress: local, remoteAddress: remote, psk: Secret([1]), ikeProposals: [],
+            name: "test", localAddress: local, remoteAddress: remote, authentication: .psk(Secret([1])), ikeProposals: [],
             espProposals: [], localSelectors: [], remoteSelectors: [])
     }
 

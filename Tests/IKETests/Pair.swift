@@ -76,7 +76,7 @@ struct Pair {
     ) -> ConnectionConfiguration {
         var configuration = ConnectionConfiguration(
             name: side == .a ? "to-b" : "to-a", localAddress: side == .a ? addressA : addressB,
-            remoteAddress: side == .a ? addressB : addressA, psk: Secret(Array(psk.utf8)), ikeProposals: ike,
+            remoteAddress: side == .a ? addressB : addressA, authentication: .psk(Secret(Array(psk.utf8))), ikeProposals: ike,
             espProposals: esp, localSelectors: [side == .a ? selectorA : selectorB],
             remoteSelectors: [side == .a ? selectorB : selectorA])
         configuration.rekeyFuzzPercent = 0

@@ -58,7 +58,7 @@ extension Connector {
                     name: id + "-1",
                     phase1: Phase1(
                         localAddress: nil, remoteAddress: IPAddress("203.0.113.1"),
-                        psk: Secret(Array("correct horse".utf8)), encryption: [.aes128], integrity: [.sha1],
+                        authentication: .psk(Secret(Array("correct horse".utf8))), encryption: [.aes128], integrity: [.sha1],
                         dhGroups: [.modp1024], lifetimeSeconds: 28_800,
                         dpd: Phase1.DPD(delaySeconds: 10, timeoutSeconds: 30, action: .restart)),
                     phase2: Phase2(

@@ -226,7 +226,7 @@ func sample(_ id: String, tunnel: String? = nil, psk: String = "a.pre_shared.key
             Tunnel(
                 name: tunnel ?? id + "-1",
                 phase1: Phase1(
-                    localAddress: nil, remoteAddress: remote, psk: Secret(Array(psk.utf8)), encryption: [.aes128],
+                    localAddress: nil, remoteAddress: remote, authentication: .psk(Secret(Array(psk.utf8))), encryption: [.aes128],
                     integrity: [.sha256], dhGroups: [.modp2048], lifetimeSeconds: 28_800,
                     dpd: .init(delaySeconds: 10, timeoutSeconds: 30, action: .restart)),
                 phase2: Phase2(

@@ -10,7 +10,7 @@ import Tunnels
             Tunnel(
                 name: "vpn-a-\(number)",
                 phase1: Phase1(
-                    localAddress: .v4(0xC633_6407), remoteAddress: .v4(remote), psk: Secret(Array("first.key".utf8)),
+                    localAddress: .v4(0xC633_6407), remoteAddress: .v4(remote), authentication: .psk(Secret(Array("first.key".utf8))),
                     encryption: [.aes128], integrity: [.sha1], dhGroups: [.modp1024], lifetimeSeconds: 28_800,
                     dpd: .init(delaySeconds: 10, timeoutSeconds: 30, action: .restart)),
                 phase2: Phase2(
@@ -35,7 +35,7 @@ import Tunnels
     }
 
     @Test func aChangedKeyIsNamedAndNeverShown() {
-        let changes = changes { $0.tunnels[1].phase1.psk = Secret(Array("second.key".utf8)) }
+        let changes = changes { $0.tunnels[1].phase1.authentication = .psk(Secret(Array("second.key".utf8))) }
         #expect(changes == ["vpn-a-2: another pre-shared key"])
     }
 

@@ -91,7 +91,7 @@ import Tunnels
         // The options list the two tunnels in the other order than the XML does.
         #expect(plan.tunnels.map { $0.tunnel.phase1.remoteAddress?.description } == ["203.0.113.130", "203.0.113.133"])
         let first = plan.tunnels[0].tunnel
-        #expect(String(decoding: first.phase1.psk.exposedBytes, as: UTF8.self) == "7RjxLBD7a.fbGdNbIN1A09MVrpNg08xE")
+        #expect(String(decoding: first.phase1.psk?.exposedBytes ?? [], as: UTF8.self) == "7RjxLBD7a.fbGdNbIN1A09MVrpNg08xE")
         #expect(first.phase1.encryption == [.aes256gcm16, .aes256])
         #expect(first.phase1.integrity == [.sha384, .sha256])
         #expect(first.phase1.dhGroups == [.ecp384, .modp2048])

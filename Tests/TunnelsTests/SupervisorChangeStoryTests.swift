@@ -13,21 +13,21 @@ extension SupervisorStoryTests {
         world.touchedConnections = []
         let before = world.status("b-1")
         var changed = awsLike("a")
-        for index in changed.tunnels.indices { changed.tunnels[index].phase1.psk = Secret(Array("another".utf8)) }
+        for index in changed.tunnels.indices { changed.tunnels[index].phase1.authentication = .psk(Secret(Array("another".utf8))) }
         world.want([changed, awsLike("b", number: 1)])
         let names = Set(world.touchedConnections.compactMap { world.connections[$0]?.terms.name })
         #expect(names.isSubset(of: ["a-1", "a-2"]))
         world.run(30)
         #expect(world.status("b-1")?.ike == before?.ike && world.status("b-1")?.since == before?.since)
         #expect(world.state("a-1") == .online && world.state("a-2") == .online)
-        let keys = world.connections.values.filter { $0.terms.name.hasPrefix("a") }.map(\.terms.psk)
-        #expect(keys == Array(repeating: Secret(Array("another".utf8)), count: 2))
+        let keys = world.connections.values.filter { $0.terms.name.hasPrefix("a") }.map(\.terms.authentication)
+        #expect(keys == Array(repeating: .psk(Secret(Array("another".utf8))), count: 2))
     }
 
     @Test func changedTunnelsAreReplacedOneAtATime() {
         var world = online()
         var changed = awsLike()
-        for index in changed.tunnels.indices { changed.tunnels[index].phase1.psk = Secret(Array("another".utf8)) }
+        for index in changed.tunnels.indices { changed.tunnels[index].phase1.authentication = .psk(Secret(Array("another".utf8))) }
         world.routeChanges = 0
         world.want([changed])
         #expect(world.state("vpn-1") == .online && world.state("vpn-2") != .online)
@@ -37,7 +37,7 @@ extension SupervisorStoryTests {
         }
         #expect(world.state("vpn-1") == .online && world.state("vpn-2") == .online)
         #expect(world.connections.count == 2)
-        #expect(world.connections.values.allSatisfy { $0.terms.psk == Secret(Array("another".utf8)) })
+        #expect(world.connections.values.allSatisfy { $0.terms.authentication == .psk(Secret(Array("another".utf8))) })
     }
 
     @Test func newLifetimesAndNetworksKeepTheSAs() {

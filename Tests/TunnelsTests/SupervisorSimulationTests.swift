@@ -51,7 +51,7 @@ import Testing
             case 2: wanted.remove(at: index)
             case 3:
                 for place in wanted[index].tunnels.indices {
-                    wanted[index].tunnels[place].phase1.psk = Secret(random.bytes(8))
+                    wanted[index].tunnels[place].phase1.authentication = .psk(Secret(random.bytes(8)))
                 }
             case 4: wanted[index].tunnels.reverse()
             default: wanted = connectors

@@ -355,7 +355,7 @@ struct EngineWorld {
         var world = EngineWorld(seed: 9)
         world.run(10)
         var changed = world.wanted[0]
-        changed[0].tunnels[1].phase1.psk = Secret(Array("another".utf8))
+        changed[0].tunnels[1].phase1.authentication = .psk(Secret(Array("another".utf8)))
         world.receive(0, .connectors(changed))
         let isNamed = world.wait(60) {
             $0.status("vpn-2")?.lastError?.lowercased().contains("pre-shared key") == true

@@ -421,7 +421,7 @@ func awsLike(
         return Tunnel(
             name: "\(id)-\(index + 1)",
             phase1: Phase1(
-                localAddress: .v4(0xC633_6401), remoteAddress: host, psk: Secret(Array("secret".utf8)),
+                localAddress: .v4(0xC633_6401), remoteAddress: host, authentication: .psk(Secret(Array("secret".utf8))),
                 encryption: [.aes256gcm16, .aes128], integrity: [.sha384, .sha1], dhGroups: [.ecp384, .modp1024],
                 lifetimeSeconds: 28_800, dpd: .init(delaySeconds: 10, timeoutSeconds: 30, action: action)),
             phase2: Phase2(

@@ -1,6 +1,7 @@
 import Base
 import Cryptography
 import FoundationEssentials
+import IKE
 import Testing
 import Tunnels
 
@@ -15,7 +16,7 @@ import Tunnels
         Tunnel(
             name: "a-1",
             phase1: Phase1(
-                localAddress: nil, remoteAddress: .v4(0xCB00_7101), psk: Secret(Array("key".utf8)),
+                localAddress: nil, remoteAddress: .v4(0xCB00_7101), authentication: .psk(Secret(Array("key".utf8))),
                 encryption: [.aes256gcm16], integrity: [.sha256], dhGroups: [.ecp384], lifetimeSeconds: 28_800,
                 dpd: .init(delaySeconds: 10, timeoutSeconds: 30, action: .restart)),
             phase2: first, furtherPhase2: further, inside: nil, bgp: nil)

@@ -93,7 +93,7 @@ import Tunnels
         let first = connector.tunnels[0]
         #expect(first.phase1.remoteAddress == nil)
         #expect(first.phase1.localID == .email("gw@example.org"))
-        #expect(first.phase1.psk.exposedBytes == [0, 255, 16])
+        #expect(first.phase1.psk?.exposedBytes == [0, 255, 16])
         #expect(first.phase1.dhGroups == [.modp1024, .modp2048])
         #expect(first.phase1.dpd.action == .none)
         #expect(first.phase1.forceUDPEncapsulation)
@@ -188,7 +188,7 @@ import Tunnels
     @Test func whatIsShownCanBeReadBack() throws {
         var connector = Connector.example()
         connector.name = "Yes: \"quoted\" # not a comment"
-        connector.tunnels[0].phase1.psk = Secret([0, 1, 2, 255])
+        connector.tunnels[0].phase1.authentication = .psk(Secret([0, 1, 2, 255]))
         connector.tunnels[0].phase1.localID = .keyID([1, 2])
         connector.tunnels[0].bgp = Tunnel.BGP(
             localASN: 65_000, remoteASN: .max, neighbor: .v4(0x0a00_0001), holdTimeSeconds: 30)

@@ -1,5 +1,4 @@
 public import Base
-public import Cryptography
 
 /// Our name for one configured peer, chosen by the caller. Several IKE SAs may belong to one connection
 /// (a responder that serves many peers by one definition).
@@ -26,7 +25,7 @@ public struct ConnectionConfiguration: Hashable, Codable, Sendable {
     public var localID: IKEIdentity?
     /// The identity that the peer must prove; nil means the remote address, or any when that is nil too.
     public var remoteID: IKEIdentity?
-    public var psk: Secret
+    public var authentication: Authentication
     public var ikeProposals: [IKEProposal]
     public var espProposals: [ESPProposal]
     /// Selectors that we ask for, and the widest that we accept.
@@ -53,14 +52,14 @@ public struct ConnectionConfiguration: Hashable, Codable, Sendable {
     public var replayWindow: Int = 1024
 
     public init(
-        name: String, localAddress: IPAddress, remoteAddress: IPAddress?, psk: Secret,
+        name: String, localAddress: IPAddress, remoteAddress: IPAddress?, authentication: Authentication,
         ikeProposals: [IKEProposal], espProposals: [ESPProposal],
         localSelectors: [TrafficSelector], remoteSelectors: [TrafficSelector]
     ) {
         self.name = name
         self.localAddress = localAddress
         self.remoteAddress = remoteAddress
-        self.psk = psk
+        self.authentication = authentication
         self.ikeProposals = ikeProposals
         self.espProposals = espProposals
         self.localSelectors = localSelectors

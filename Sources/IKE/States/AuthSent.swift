@@ -35,14 +35,16 @@ struct PeerProof: Sendable, Codable {
 
 extension Engine {
     mutating func startAuth(_ sa: inout IKESA, _ configuration: ConnectionConfiguration, _ sent: AuthSent) {
-        guard let suite = sa.suite, let identityKey = sa.keys?.authenticationLocal else { return }
+        guard let suite = sa.suite, let identityKey = sa.keys?.authenticationLocal,
+            let psk = configuration.authentication.psk
+        else { return }
         var sent = sent
         let identity = configuration.localID ?? IKEIdentity(sa.path.local.address)
         sa.localID = identity
         sent.spiIn = newESPSPI(sa.spi)
         sent.offered = Negotiation.wire(configuration.espProposals, spi: sent.spiIn, withGroups: false)
         let authentication = KeySchedule.sharedKeyAuthentication(
-            suite.prf, psk: configuration.psk, message: sent.initMessage, nonce: sent.nonceR,
+            suite.prf, psk: psk, message: sent.initMessage, nonce: sent.nonceR,
             identityKey: identityKey, identity: identity.payloadBody)
         let isFirstContact = isOnlyContact(sa, configuration)
         sa.state = .authSent(sent)
@@ -97,10 +99,12 @@ extension Engine {
         _ sa: IKESA, _ configuration: ConnectionConfiguration, _ sent: AuthSent,
         _ authentication: Payloads.Authentication, _ identity: IKEIdentity, _ payloads: Payloads
     ) -> PeerProof? {
-        guard let suite = sa.suite, let identityKey = sa.keys?.authenticationRemote else { return nil }
+        guard let suite = sa.suite, let identityKey = sa.keys?.authenticationRemote,
+            let psk = configuration.authentication.psk
+        else { return nil }
         if let wanted = Directory.expectedIdentity(configuration), !identity.matches(wanted) { return nil }
         let expected = KeySchedule.sharedKeyAuthentication(
-            suite.prf, psk: configuration.psk, message: sent.answerMessage, nonce: sent.nonceI,
+            suite.prf, psk: psk, message: sent.answerMessage, nonce: sent.nonceI,
             identityKey: identityKey, identity: payloads.identityResponderBody)
         return PeerProof.check(authentication, identity, expected: expected)
     }

@@ -177,10 +177,10 @@ extension Engine {
             return refuseAuth(&sa, path, connection: blamed, failure)
         }
         guard let configuration = connections[id]?.configuration, let suite = sa.suite,
-            let identityKey = sa.keys?.authenticationRemote
+            let identityKey = sa.keys?.authenticationRemote, let psk = configuration.authentication.psk
         else { return }
         let expected = KeySchedule.sharedKeyAuthentication(
-            suite.prf, psk: configuration.psk, message: halfOpen.initMessage, nonce: halfOpen.nonceR,
+            suite.prf, psk: psk, message: halfOpen.initMessage, nonce: halfOpen.nonceR,
             identityKey: identityKey, identity: payloads.identityInitiatorBody)
         guard let proof = PeerProof.check(authentication, identity, expected: expected) else {
             return refuseAuth(&sa, path, connection: id, wrongKey(sa, identity, authentication, path))
@@ -275,10 +275,10 @@ extension Engine {
         _ proof: PeerProof, _ messageID: UInt32, _ path: Path
     ) {
         guard let suite = sa.suite, let keys = sa.keys, let identityKey = keys.authenticationLocal,
-            let identity = sa.localID
+            let identity = sa.localID, let psk = configuration.authentication.psk
         else { return }
         let authentication = KeySchedule.sharedKeyAuthentication(
-            suite.prf, psk: configuration.psk, message: halfOpen.answerMessage, nonce: halfOpen.nonceI,
+            suite.prf, psk: psk, message: halfOpen.answerMessage, nonce: halfOpen.nonceI,
             identityKey: identityKey, identity: identity.payloadBody)
         var reply = PendingReply(
             exchange: .ikeAuth, messageID: messageID, path: path, spiIn: 0, proposals: [], initiatorSelectors: [],

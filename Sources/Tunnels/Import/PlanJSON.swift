@@ -95,8 +95,12 @@ extension ImportPlan {
             ("remoteAddress", .optional(phase1.remoteAddress?.description)),
             ("localID", .optional(phase1.localID?.description)),
             ("remoteID", .optional(phase1.remoteID?.description)),
-            ("authentication", .string("psk")),
-            ("psk", .string(showSecrets ? String(decoding: phase1.psk.exposedBytes, as: UTF8.self) : "(hidden)")),
+            ("authentication", .string(phase1.authentication.method.rawValue)),
+            (
+                "psk",
+                .optional(
+                    phase1.psk.map { showSecrets ? String(decoding: $0.exposedBytes, as: UTF8.self) : "(hidden)" })
+            ),
             ("encryption", .strings(phase1.encryption.map(\.rawValue))),
             ("integrity", .strings(phase1.integrity.map(\.rawValue))),
             ("dhGroups", .array(phase1.dhGroups.map { .int(Int($0.rawValue)) })),

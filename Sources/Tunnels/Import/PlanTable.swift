@@ -116,10 +116,12 @@ extension ImportPlan {
         if let bind = phase1.bindAddress { lines.append("    " + Self.row("sent from", "\(bind) +")) }
         if let identity = phase1.localID { add("our identity", "phase1.localID", identity.description) }
         if let identity = phase1.remoteID { add("AWS's identity", "phase1.remoteID", identity.description) }
-        let key =
-            showSecrets
-            ? String(decoding: phase1.psk.exposedBytes, as: UTF8.self) : "(hidden, \(phase1.psk.count) characters)"
-        add("pre-shared key", "phase1.psk", key)
+        if let psk = phase1.psk {
+            let key =
+                showSecrets
+                ? String(decoding: psk.exposedBytes, as: UTF8.self) : "(hidden, \(psk.count) characters)"
+            add("pre-shared key", "phase1.psk", key)
+        }
         if phase1.forceUDPEncapsulation { lines.append("    " + Self.row("encapsulation", "always in UDP 4500")) }
 
         lines.append("  Inside")

@@ -96,8 +96,8 @@ struct TunnelBuilder {
         return (
             Phase1(
                 ikeVersion: version.value, localAddress: localAddress, bindAddress: bind, remoteAddress: remoteAddress,
-                localID: tunnel.localID?.value, remoteID: tunnel.remoteID?.value, psk: key, encryption: encryption,
-                integrity: integrity, dhGroups: groups, lifetimeSeconds: lifetime, dpd: dpd,
+                localID: tunnel.localID?.value, remoteID: tunnel.remoteID?.value, authentication: .psk(key),
+                encryption: encryption, integrity: integrity, dhGroups: groups, lifetimeSeconds: lifetime, dpd: dpd,
                 forceUDPEncapsulation: connection.isAccelerated?.value == true,
                 rekeyMarginSeconds: rekeyMargin(profile.ours.phase1RekeyMarginSeconds, lifetime: lifetime)),
             prf

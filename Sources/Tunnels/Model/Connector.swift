@@ -128,7 +128,7 @@ public struct Tunnel: Hashable, Sendable {
 }
 
 /// The terms of the IKE SA.
-public struct Phase1: Hashable, Codable, Sendable {
+public struct Phase1: Hashable, Sendable {
     public var ikeVersion: Int
     /// Our outside address as the peer knows it. Behind a NAT it is not one of ours.
     public var localAddress: IPAddress?
@@ -139,7 +139,7 @@ public struct Phase1: Hashable, Codable, Sendable {
     /// Nil means the address.
     public var localID: IKEIdentity?
     public var remoteID: IKEIdentity?
-    public var psk: Secret
+    public var authentication: Authentication
     public var encryption: [EncryptionAlgorithm]
     public var integrity: [IntegrityAlgorithm]
     public var dhGroups: [DHGroup]
@@ -152,8 +152,8 @@ public struct Phase1: Hashable, Codable, Sendable {
 
     public init(
         ikeVersion: Int = 2, localAddress: IPAddress?, bindAddress: IPAddress? = nil, remoteAddress: IPAddress?,
-        localID: IKEIdentity? = nil, remoteID: IKEIdentity? = nil, psk: Secret, encryption: [EncryptionAlgorithm],
-        integrity: [IntegrityAlgorithm], dhGroups: [DHGroup], lifetimeSeconds: Int, dpd: DPD,
+        localID: IKEIdentity? = nil, remoteID: IKEIdentity? = nil,
+        authentication: Authentication, encryption: [EncryptionAlgorithm], integrity: [IntegrityAlgorithm], dhGroups: [DHGroup], lifetimeSeconds: Int, dpd: DPD,
         forceUDPEncapsulation: Bool = false, rekeyMarginSeconds: Int? = nil
     ) {
         self.ikeVersion = ikeVersion
@@ -162,7 +162,7 @@ public struct Phase1: Hashable, Codable, Sendable {
         self.remoteAddress = remoteAddress
         self.localID = localID
         self.remoteID = remoteID
-        self.psk = psk
+        self.authentication = authentication
         self.encryption = encryption
         self.integrity = integrity
         self.dhGroups = dhGroups

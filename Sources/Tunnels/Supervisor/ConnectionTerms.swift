@@ -8,7 +8,7 @@ extension Tunnel {
         let family = (phase1.remoteAddress ?? phase1.bindAddress ?? phase1.localAddress)?.family ?? .ipv4
         var terms = ConnectionConfiguration(
             name: name, localAddress: phase1.bindAddress ?? .any(family), remoteAddress: phase1.remoteAddress,
-            psk: phase1.psk, ikeProposals: phase1.proposals, espProposals: phase2.proposals,
+            authentication: phase1.authentication, ikeProposals: phase1.proposals, espProposals: phase2.proposals,
             localSelectors: phase2.localSelectors.map { TrafficSelector($0) },
             remoteSelectors: phase2.remoteSelectors.map { TrafficSelector($0) })
         terms.localPort = supervisor.ikePort

@@ -177,8 +177,8 @@ enum ConnectorFile {
             ikeVersion: version, localAddress: try map["localAddress"]?.address(),
             bindAddress: try map["bindAddress"]?.address(), remoteAddress: remote,
             localID: try map["localID"]?.identity(), remoteID: try map["remoteID"]?.identity(),
-            psk: try secret(entry, text: map["psk"], hexadecimal: map["pskHexadecimal"]), encryption: encryption,
-            integrity: integrity,
+            authentication: .psk(try secret(entry, text: map["psk"], hexadecimal: map["pskHexadecimal"])),
+            encryption: encryption, integrity: integrity,
             dhGroups: try map["dhGroups"]?.groups() ?? [.ecp256, .ecp384, .curve25519, .modp2048],
             lifetimeSeconds: try map["lifetimeSeconds"]?.number(in: 60...604_800) ?? 28_800,
             dpd: try dpd(map["dpd"] ?? entry.empty("dpd"), initiation: initiation),
@@ -187,9 +187,7 @@ enum ConnectorFile {
         guard !encryption.isEmpty else { throw entry.fault("needs at least one cipher under encryption") }
         guard !phase1.dhGroups.isEmpty else { throw entry.fault("needs at least one group under dhGroups") }
         // What 'connector show' prints beside the rest.
-        if let method = try map["authentication"]?.word(), method != "psk" {
-            throw entry.fault("has authentication '\(method)', and only psk is known")
-        }
+        _ = try map["authentication"]?.choice(Authentication.Method.self)
         return phase1
     }
 

@@ -1,6 +1,7 @@
 import Base
 import Cryptography
 import FoundationEssentials
+import IKE
 import Portal
 import Tunnels
 
@@ -40,7 +41,7 @@ extension ConnectorFile {
                 "remoteAddress": text(phase1.remoteAddress),
                 "localID": text(phase1.localID),
                 "remoteID": text(phase1.remoteID),
-                "authentication": .string("psk"),
+                "authentication": .string(phase1.authentication.method.rawValue),
                 key(phase1.psk, showSecrets).key: key(phase1.psk, showSecrets).value,
                 "encryption": texts(phase1.encryption.map(\.rawValue)),
                 "integrity": texts(phase1.integrity.map(\.rawValue)),
@@ -110,7 +111,8 @@ extension ConnectorFile {
     }
 
     /// `psk` as text; bytes that are no printable text go under a name of their own.
-    private static func key(_ psk: Secret, _ showSecrets: Bool) -> JSON.Member {
+    private static func key(_ psk: Secret?, _ showSecrets: Bool) -> JSON.Member {
+        guard let psk else { return JSON.Member("psk", .null) }
         guard showSecrets else { return JSON.Member("psk", .string("(hidden)")) }
         let bytes = psk.exposedBytes
         guard let text = String(validating: bytes, as: UTF8.self), text.printable == text else {

@@ -127,7 +127,7 @@ private struct Fleet {
         let everything = TrafficSelector(first: .v4(0), last: .v4(.max))
         var configuration = ConnectionConfiguration(
             name: "fleet", localAddress: lanes[index].address, remoteAddress: remote,
-            psk: Secret(Array(options.psk.utf8)),
+            authentication: .psk(Secret(Array(options.psk.utf8))),
             ikeProposals: [
                 IKEProposal(encryption: [.aes128], integrity: [.sha256], prf: [.sha256], groups: [options.group])
             ],
