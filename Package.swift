@@ -117,7 +117,22 @@ let package = Package(
         tests("Portal", ["PortalFake", "Base", "Cryptography", "Tunnels", logging]),
         tests("gatehouse", ["PortalFake", "Portal", "Base", "Cryptography", "IKE", "Tunnels", logging]),
         tests("Gateway", ["Base", "Cryptography", "Host", "IKE", "Portal", "Store", "Tunnels"]),
+        .target(
+            name: "FuzzTargets",
+            dependencies: ["Base", "Cryptography", "ESP", "IKE", "Portal", "PortalFake", "Tunnels"],
+            path: "Tests/Fuzz/Targets", swiftSettings: strict),
         .testTarget(
-            name: "EndToEndTests", path: "Tests/EndToEnd", exclude: ["Samples"], swiftSettings: strict),
+            name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: strict),
+        .testTarget(
+            name: "EndToEndTests", path: "Tests/EndToEnd", exclude: ["Samples", "HostilePeer"], swiftSettings: strict),
     ]
 )
+
+// The fuzzer links libFuzzer, which ordinary builds have no use for: tools/fuzz asks for it.
+if Context.environment["GATEHOUSE_FUZZ"] != nil {
+    package.targets += [
+        .target(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "fuzz", dependencies: ["CFuzzer", "FuzzTargets"], path: "Tests/Fuzz/Driver", swiftSettings: strict),
+    ]
+}

@@ -71,6 +71,7 @@ packages_to_build=(
 )
 packages_of_lab=(
     ip=iproute2 sysctl=procps ping=iputils-ping curl=curl jq=jq socat=socat tcpdump=tcpdump nft=nftables
+    /usr/bin/python3=python3 /usr/lib/python3/dist-packages/cryptography=python3-cryptography
 )
 packages_of_strongswan=(
     charon-systemd=charon-systemd swanctl=strongswan-swanctl

@@ -15,10 +15,14 @@ struct Program: Sendable {
     private static let packages = [
         "charon-systemd": "charon-systemd", "curl": "curl", "ip": "iproute2", "iperf3": "iperf3", "nft": "nftables",
         "ping": "iputils-ping", "socat": "socat", "swanctl": "strongswan-swanctl", "sysctl": "procps",
-        "tcpdump": "tcpdump", "sha256sum": "coreutils",
+        "tcpdump": "tcpdump", "sha256sum": "coreutils", "/usr/bin/python3": "python3",
     ]
 
     init(_ name: String) throws {
+        if name.hasPrefix("/"), access(name, X_OK) == 0 {
+            path = name
+            return
+        }
         let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
         for folder in folders + ["/usr/sbin", "/sbin", "/usr/bin", "/bin"] where access(folder + "/" + name, X_OK) == 0
         {

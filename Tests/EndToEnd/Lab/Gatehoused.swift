@@ -153,6 +153,7 @@ final class Gatehoused: Sendable {
     func kill() async { await process.current?.end(gracefully: false) }
     func reload() { process.current?.signal(SIGHUP) }
     var log: String { process.current?.log ?? "" }
+    var logFile: String? { process.current?.logFile }
     var pid: pid_t? { process.current?.pid }
 
     // MARK: The command line
