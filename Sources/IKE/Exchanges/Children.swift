@@ -235,6 +235,11 @@ extension Engine {
         sa.children.remove(at: index)
         releaseESPSPI(spiIn)
         if sa.pendingReply?.spiIn == spiIn { sa.pendingReply = nil }
+        if case .child(var creation) = sa.exchange, creation.collision?.product == UInt64(spiIn) {
+            // The peer has taken its rekey back: ours meets no other any more.
+            creation.collision = nil
+            sa.exchange = .child(creation)
+        }
         if let failure { emit(.childClosed(spiIn: spiIn, failure), sa) }
         add(.removeChild(spiIn: spiIn))
     }
