@@ -100,6 +100,13 @@ let package = Package(
             name: "bench-esp", dependencies: ["ESP", "Cryptography", "Base", "COpenSSL"], path: "tools/benchmarks/esp",
             swiftSettings: strict),
 
+        // Simulation: run by tools/simulate and tools/test.
+        .target(
+            name: "Simulation", dependencies: ["Base", "Cryptography", "ESP", "IKE", "Tunnels"],
+            path: "Tests/Simulation", exclude: ["Mutations"], swiftSettings: strict),
+        .executableTarget(
+            name: "simulate", dependencies: ["Simulation"], path: "tools/simulation", swiftSettings: strict),
+
         // Tests: one folder a room; EndToEnd talks to real peers.
         tests("Base", []),
         tests("Cryptography", ["Base", "COpenSSL"], exclude: ["vectors"]),
@@ -117,6 +124,7 @@ let package = Package(
         tests("Portal", ["PortalFake", "Base", "Cryptography", "Tunnels", logging]),
         tests("gatehouse", ["PortalFake", "Portal", "Base", "Cryptography", "IKE", "Tunnels", logging]),
         tests("Gateway", ["Base", "Cryptography", "Host", "IKE", "Portal", "Store", "Tunnels"]),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
         .target(
             name: "FuzzTargets",
             dependencies: ["Base", "Cryptography", "ESP", "IKE", "Portal", "PortalFake", "Tunnels"],

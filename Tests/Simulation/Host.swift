@@ -1,0 +1,127 @@
+import Base
+import IKE
+import Tunnels
+
+/// One host: the engine, the supervisor and what they have made of the machine.
+final class Host {
+    let index: Int
+    let name: String
+    let address: IPAddress
+    var engine: Engine
+    var supervisor: Supervisor
+    /// How far the host's clock is ahead of the world's.
+    var clockLead = Tick.Span.zero
+    var isUp = true
+    /// How often it has been started: what is planned for an earlier life does not touch a later one.
+    var starts = 0
+    var frozenUntil: Tick?
+    /// What came in while it was frozen.
+    var socketBuffer: [Packet] = []
+
+    var dataPath = DataPath()
+    var links: [String: TunnelLink] = [:]
+    var routes: [TunnelRoute] = []
+    var ledger = Ledger()
+    /// Children that the data path lost with their interface, which the engine does not know yet.
+    var orphans: Set<UInt32> = []
+    var refusesNextInstall = false
+    var isStopping = false
+    var isFinished = false
+    /// When the data path's counters are read next, by the host's clock.
+    var trafficPollAt = Tick.zero
+    /// When it wants to be woken next, by the world's clock, and why.
+    var nextWake: Deadline?
+    /// Wakings in a row without time passing.
+    var wakings = (tick: Tick.zero, count: 0)
+    /// Since when a tunnel that is said to be up has had nothing to send on.
+    var emptySince: [Int: Tick] = [:]
+    var outstandingProbes: [String: (number: UInt64, sentAt: Tick)] = [:]
+
+    init(_ index: Int, _ address: IPAddress, seed: [UInt8], now: Tick) {
+        self.index = index
+        name = Scenario.names[index]
+        self.address = address
+        engine = Engine(configuration: EngineConfiguration(), seed: seed + [0], now: now)
+        supervisor = Supervisor(seed: seed + [1], now: now)
+    }
+
+    /// Forgets everything, as a crash does.
+    func start(seed: [UInt8], now: Tick) {
+        engine = Engine(configuration: EngineConfiguration(), seed: seed + [0], now: now)
+        supervisor = Supervisor(seed: seed + [1], now: now)
+        starts += 1
+        isUp = true
+        frozenUntil = nil
+        socketBuffer = []
+        dataPath = DataPath()
+        links = [:]
+        routes = []
+        ledger = Ledger()
+        orphans = []
+        refusesNextInstall = false
+        isStopping = false
+        isFinished = false
+        trafficPollAt = now
+        outstandingProbes = [:]
+        emptySince = [:]
+    }
+
+    func crash() {
+        isUp = false
+        starts += 1
+        nextWake = nil
+        socketBuffer = []
+        frozenUntil = nil
+    }
+
+    /// The tunnel's number; nil for an interface that is not there.
+    func tunnel(of interface: String) -> Int? {
+        guard let name = links[interface]?.tunnel else { return nil }
+        return (0...1).first { Scenario.tunnelName($0) == name }
+    }
+
+    func interface(of tunnel: Int) -> String? {
+        links.values.first { $0.tunnel == Scenario.tunnelName(tunnel) }?.interface
+    }
+
+    func status(_ tunnel: Int, now: Tick) -> TunnelStatus? {
+        supervisor.status(
+            of: Scenario.tunnelName(tunnel), now: now, wall: { WallTime(nanoseconds: $0.nanoseconds) })
+    }
+}
+
+/// What the engine has begun and not yet ended, by its own words; see ``IKE/Engine``.
+struct Ledger {
+    private(set) var attempts: Set<UInt64> = []
+    private(set) var sas: Set<UInt64> = []
+    private(set) var children: Set<UInt32> = []
+
+    var isEmpty: Bool { attempts.isEmpty && sas.isEmpty && children.isEmpty }
+
+    /// Books an event; what is wrong with it, if anything is.
+    mutating func note(_ event: Event) -> String? {
+        guard let spi = event.ikeSA?.spi else { return nil }
+        switch event.kind {
+        case .connecting: attempts.insert(spi)
+        case .ikeEstablished:
+            attempts.remove(spi)
+            if !sas.insert(spi).inserted { return "the engine says twice that an IKE SA is established" }
+        case .ikeRekeyed(_, let previous):
+            if sas.remove(previous.spi) == nil { return "the engine has rekeyed an IKE SA that it never established" }
+            if !sas.insert(spi).inserted { return "the engine has rekeyed to an IKE SA that was established before" }
+        case .ikeClosed:
+            if sas.remove(spi) == nil { return "the engine closes an IKE SA that is not established" }
+        case .failed: attempts.remove(spi)
+        case .childEstablished(let spiIn), .childRekeyed(let spiIn, _):
+            if !children.contains(spiIn) { return "the engine speaks of a child that is not installed" }
+        case .childClosed, .answered, .retransmitted, .peerMoved, .notice: break
+        }
+        return nil
+    }
+
+    mutating func installed(_ spiIn: UInt32) -> Bool { children.insert(spiIn).inserted }
+
+    mutating func removed(_ spiIn: UInt32) -> Bool { children.remove(spiIn) != nil }
+
+    var summary: String { "\(attempts.count) attempts, \(sas.count) IKE SAs, \(children.count) children" }
+}
