@@ -265,6 +265,23 @@ struct LifecycleTests {
         pair.expectConnected()
     }
 
+    /// Roles change with the restart, as in a crossing of calls; INITIAL_CONTACT tells the two apart.
+    @Test func aPeerThatRestartsWithinSecondsAndCallsReplacesOurSA() {
+        var pair = Pair()
+        pair.connect()
+        pair.drive(.seconds(5))
+        pair.b.engine = Engine(configuration: EngineConfiguration(), seed: [77], now: pair.now)
+        pair.b.children = [:]
+        pair.b.active = []
+        pair.give(.b, .configure(Pair.id, Pair.configuration(.b)))
+        pair.give(.b, .initiate(Pair.id))
+        pair.driveMilliseconds(100)
+        // At once, and not when DPD finds the old one dead.
+        #expect(pair.closed(.a).map(\.reason) == [.replaced])
+        pair.expectOnlyOne()
+        pair.expectConnected()
+    }
+
     @Test(arguments: 0..<10)
     func bothSidesCallingEachOtherEndWithOneSA(_ seed: UInt8) {
         var pair = Pair(seedA: [1, seed], seedB: [2, seed])
