@@ -13,12 +13,16 @@ struct Pair {
         var bytes: [UInt8]
         var path: Path
         var arrives: Tick
+        /// Counts what its sender has sent.
+        var number = 0
     }
 
     /// One end: an engine, what its data path holds, and what it has told.
     struct End {
         var engine: Engine
         var children: [UInt32: Installed] = [:]
+        /// The children that may be sent on, by inbound SPI, the first choice first.
+        var active: [UInt32] = []
         var events: [Event.Kind] = []
         /// Datagrams as they were sent.
         var sent: [([UInt8], Path)] = []
@@ -26,6 +30,9 @@ struct Pair {
         var installsAtOnce = true
         var refusesInstalls = false
         var waitingInstalls: [UInt32] = []
+
+        /// The child that packets leave on.
+        var sending: Installed? { active.first.flatMap { children[$0] } }
     }
 
     struct Installed {
@@ -110,7 +117,8 @@ struct Pair {
             case .send(let bytes, let path): send(side, bytes, path)
             case .installChild(let child, let outbound):
                 #expect(self[side].children[child.spiIn] == nil, "installed twice")
-                self[side].children[child.spiIn] = Installed(child: child, usesOutbound: outbound)
+                self[side].children[child.spiIn] = Installed(child: child, usesOutbound: false)
+                if outbound, !self[side].refusesInstalls { use(side, child.spiIn) }
                 if self[side].installsAtOnce {
                     answerInstall(side, child.spiIn)
                 } else {
@@ -118,18 +126,28 @@ struct Pair {
                 }
             case .useOutbound(let spiIn):
                 #expect(self[side].children[spiIn] != nil, "an SA that is not installed")
-                self[side].children[spiIn]?.usesOutbound = true
+                use(side, spiIn)
             case .removeChild(let spiIn):
                 #expect(self[side].children.removeValue(forKey: spiIn) != nil, "an SA that is not installed")
+                self[side].active.removeAll { $0 == spiIn }
             case .moveChild(let spiIn, let path): self[side].children[spiIn]?.child.path = path
             case .event(let event): self[side].events.append(event.kind)
             }
         }
     }
 
+    /// As the data path does it: the one that is replaced is no choice any more.
+    private mutating func use(_ side: Side, _ spiIn: UInt32) {
+        self[side].children[spiIn]?.usesOutbound = true
+        let replaced = self[side].children[spiIn]?.child.replaces
+        self[side].active.removeAll { $0 == replaced || $0 == spiIn }
+        self[side].active.insert(spiIn, at: 0)
+    }
+
     private mutating func answerInstall(_ side: Side, _ spiIn: UInt32) {
         if self[side].refusesInstalls {
             self[side].children[spiIn] = nil
+            self[side].active.removeAll { $0 == spiIn }
             give(side, .childFailed(spiIn: spiIn, reason: "no room"))
         } else {
             give(side, .childInstalled(spiIn: spiIn))
@@ -151,7 +169,8 @@ struct Pair {
             case .b: seen.local = Endpoint(Pair.insideA, path.remote.port &- nat.portOffset)
             }
         }
-        let datagram = Datagram(to: side == .a ? .b : .a, bytes: bytes, path: seen, arrives: now + delay)
+        let datagram = Datagram(
+            to: side == .a ? .b : .a, bytes: bytes, path: seen, arrives: now + delay, number: self[side].sent.count)
         if !loses(datagram) { network.append(datagram) }
     }
 
@@ -206,8 +225,7 @@ struct Pair {
     /// The two ends carry traffic to each other: the pair that each sends on is known to the other, with the same keys.
     func expectConnected(_ sourceLocation: SourceLocation = #_sourceLocation) {
         for (from, to) in [(a, b), (b, a)] {
-            let sending = from.children.values.filter(\.usesOutbound).max { $0.child.rekeyAt < $1.child.rekeyAt }
-            guard let sending, let receiving = to.children[sending.child.spiOut] else {
+            guard let sending = from.sending, let receiving = to.children[sending.child.spiOut] else {
                 Issue.record(
                     "no child SA to send on, or the other end does not know it", sourceLocation: sourceLocation)
                 continue

@@ -189,6 +189,7 @@ extension Engine {
                     creation.collision = nil
                     sa.exchange = .child(creation)
                 } else if let old = child.replaces {
+                    _ = revive(&sa, old, instead: child)
                     retryChildRekey(&sa, old)
                 }
             }
@@ -246,8 +247,7 @@ extension Engine {
 
     mutating func removeAllChildren(_ sa: inout IKESA, _ failure: Failure?) {
         for child in sa.children {
-            let wasLive = child.isLive || child.state == .replaced
-            removeChild(&sa, child.spiIn, wasLive && child.state != .installing ? failure : nil)
+            removeChild(&sa, child.spiIn, child.isTold ? failure : nil)
         }
         switch sa.state {
         case .authSent(let sent): releaseESPSPI(sent.spiIn)
@@ -285,21 +285,47 @@ extension Engine {
             if case .lingering = child.state { continue }
             // RFC 7296 §1.4.1: when both delete at once, neither repeats it in its answer.
             if child.state != .deleting { deleted.append(child.spiIn) }
-            let successor = sa.children.first { $0.replaces == child.spiIn && $0.isLive }
-            if let successor {
+            if concedes(&sa, child.spiIn) {
+                removeChild(&sa, child.spiIn, nil)
+                continue
+            }
+            if let successor = successor(sa, of: child.spiIn) {
                 childReplacedByPeer(&sa, old: child.spiIn, by: successor.spiIn)
                 useOutbound(&sa, successor.spiIn)
                 lingerChild(&sa, child.spiIn)
             } else if let old = child.replaces, revive(&sa, old, instead: child) {
                 removeChild(&sa, child.spiIn, nil)
             } else {
-                let wasLive = child.isLive || child.state == .replaced
                 let failure = Failure(.deletedByPeer, "\(sa.path.remote.address) deleted the child SA.")
-                removeChild(&sa, child.spiIn, wasLive ? failure : nil)
+                removeChild(&sa, child.spiIn, child.isTold ? failure : nil)
             }
             sa.tasks.removeAll { $0 == .rekeyChild(child.spiIn) || $0 == .deleteChild(child.spiIn) }
         }
         return deleted
+    }
+
+    /// The live child that stands in for one that was rekeyed, perhaps several times.
+    func successor(_ sa: IKESA, of spiIn: UInt32) -> Child? {
+        var line: Set<UInt32> = [spiIn]
+        // A child stands behind the one that it replaces.
+        for child in sa.children {
+            guard let old = child.replaces, line.contains(old) else { continue }
+            if child.isLive { return child }
+            line.insert(child.spiIn)
+        }
+        return nil
+    }
+
+    /// Whether `spiIn` is what the peer's side of a collision made. By deleting it before its answer to our request has
+    /// come, the peer says that ours stays; nobody has been told of it (RFC 7296 §2.8.1).
+    private func concedes(_ sa: inout IKESA, _ spiIn: UInt32) -> Bool {
+        guard case .child(var creation) = sa.exchange, creation.collision?.product == UInt64(spiIn),
+            // Otherwise the peer's has stood for a while, and this is the end of its life.
+            let old = creation.replaces.flatMap({ sa.childIndex($0) }), sa.children[old].state == .installed
+        else { return false }
+        creation.collision = nil
+        sa.exchange = .child(creation)
+        return true
     }
 
     /// The peer takes its rekey back (it could not install the new child): the old one goes on.

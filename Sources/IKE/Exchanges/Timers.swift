@@ -113,7 +113,7 @@ extension Engine {
     private mutating func childExpired(_ sa: inout IKESA, _ child: Child) {
         let failure = Failure(.lifetimeExpired, "The child SA's lifetime ended before a rekey succeeded.")
         removeChild(&sa, child.spiIn, child.isLive ? failure : nil)
-        if let successor = sa.children.first(where: { $0.replaces == child.spiIn && $0.isLive }) {
+        if let successor = successor(sa, of: child.spiIn) {
             useOutbound(&sa, successor.spiIn)
         }
         if sa.isEstablished, !child.isLingering { plan(.deleteChild(child.spiIn), &sa) }

@@ -92,6 +92,8 @@ extension Engine {
             return failAttempt(&sa, failure)
         }
         establish(&sa, proof, configuration)
+        // A call of the peer's has crossed ours and stays: no child may draw traffic to an SA that ends.
+        guard sa.isEstablished else { return releaseESPSPI(sent.spiIn) }
         receiveFirstChild(&sa, configuration, sent, payloads)
     }
 

@@ -32,6 +32,9 @@ struct Child: Sendable, Codable, Hashable {
     /// The redundant product of a collision that the peer should delete by then (RFC 7296 §2.8.1).
     var redundantUntil: Tick?
 
+    /// An event has named it and none has named its end or its successor.
+    var isTold: Bool { state == .installed && redundantUntil == nil }
+
     /// Carries traffic and will go on doing so.
     var isLive: Bool {
         switch state {
