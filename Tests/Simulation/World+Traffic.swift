@@ -81,8 +81,11 @@ extension World {
             local: Endpoint(host.address, packet.destination.port), remote: packet.source, isNATPort: isNATPort)
         let isIKE = !isNATPort || packet.bytes.count < 4 || packet.bytes[0..<4].allSatisfy { $0 == 0 }
         if !packet.isBareESP, isIKE {
-            capture(packet)
+            let before = host.engine.counters
             carryOutDatagram(host, packet.bytes, path)
+            let after = host.engine.counters
+            // A request that came too early is still good: whoever sends it later is where the peer is.
+            if after.unexpected == before.unexpected, after.unauthentic == before.unauthentic { capture(packet) }
         } else {
             takeESP(host, packet, path)
         }
