@@ -67,11 +67,29 @@ struct GatewayControl: GatewayAPI {
             isKnown: known != nil, changes: changes)
     }
 
+    func previewConnector(_ connector: Connector) async throws -> ConnectorPreview {
+        let known = try await connectors().first { $0.id == connector.id }
+        return ConnectorPreview(of: try complete(connector, known), stored: known)
+    }
+
     func addConnector(_ connector: Connector, replacing: Bool, caller: Caller) async throws {
+        let known = replacing ? try await connectors().first { $0.id == connector.id } : nil
+        let complete = try complete(connector, known)
+        let changes = ConnectorPreview(of: complete, stored: known).changes
+        try await store(
+            complete, replacing: replacing, caller: caller, changes.isEmpty ? nil : changes.joined(separator: "; "))
+    }
+
+    /// A definition that can be stored, with the keys that it keeps.
+    private func complete(_ connector: Connector, _ known: Connector?) throws -> Connector {
         for tunnel in connector.tunnels {
             if let fault = tunnel.phase2Fault { throw APIError.invalid("Tunnel \(tunnel.name) \(fault).") }
         }
-        try await store(connector, replacing: replacing, caller: caller, nil)
+        do {
+            return try connector.keepingKeys(of: known)
+        } catch {
+            throw APIError.invalid(error.description)
+        }
     }
 
     private func store(_ connector: Connector, replacing: Bool, caller: Caller, _ reason: String?) async throws {

@@ -37,7 +37,11 @@ public protocol GatewayAPI: Sendable {
     /// changes nothing in the connector that it made before stores nothing.
     func importAWS(file: [UInt8], request: ImportRequest, caller: Caller) async throws -> ImportResult
 
-    /// Stores a new connector. An ID that is taken is refused with 409, unless `replacing`.
+    /// What storing a connector would change, without storing it. Empty pre-shared keys are those that are stored.
+    func previewConnector(_ connector: Connector) async throws -> ConnectorPreview
+
+    /// Stores a new connector. An ID that is taken is refused with 409, unless `replacing`; then an empty pre-shared
+    /// key keeps the one that is stored.
     func addConnector(_ connector: Connector, replacing: Bool, caller: Caller) async throws
 
     func removeConnector(id: String, caller: Caller) async throws
@@ -66,6 +70,37 @@ public protocol GatewayAPI: Sendable {
 
     /// Why a tunnel is as it is.
     func explain(tunnel: String) async throws -> Explanation
+}
+
+/// What storing a connector would do.
+public struct ConnectorPreview: Hashable, Codable, Sendable {
+    /// True when a connector with this ID is stored.
+    public var isKnown: Bool
+    /// One line a change in the stored one; empty for a new one.
+    public var changes: [String]
+    /// Tunnels that go down and come up anew by it.
+    public var restarts: [String]
+
+    public init(isKnown: Bool, changes: [String], restarts: [String]) {
+        self.isKnown = isKnown
+        self.changes = changes
+        self.restarts = restarts
+    }
+
+    /// What a definition that has all its keys changes in the stored one.
+    public init(of connector: Connector, stored: Connector?) {
+        isKnown = stored != nil
+        guard let stored else {
+            (changes, restarts) = ([], [])
+            return
+        }
+        let difference = ConnectorDifference(from: stored, to: connector)
+        var changes = difference.changes
+        if stored.isEnabled != connector.isEnabled { changes.append(connector.isEnabled ? "enabled" : "disabled") }
+        if stored.source != connector.source { changes.append("another source of the definition") }
+        self.changes = changes
+        restarts = stored.isEnabled && connector.isEnabled ? difference.restarts : []
+    }
 }
 
 /// Who asks, as the kernel says of the other end of the socket (`SO_PEERCRED`).

@@ -117,6 +117,11 @@ public final class FakeGateway: GatewayAPI {
         }
     }
 
+    public func previewConnector(_ connector: Connector) async throws -> ConnectorPreview {
+        let stored = with { $0.connectors.first { $0.id == connector.id } }
+        return ConnectorPreview(of: (try? connector.keepingKeys(of: stored)) ?? connector, stored: stored)
+    }
+
     public func addConnector(_ connector: Connector, replacing: Bool, caller: Caller) async throws {
         try note("add \(connector.id)\(replacing ? " replacing" : "")", caller)
         with { $0.addedConnectors.append(connector) }

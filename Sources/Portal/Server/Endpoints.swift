@@ -87,10 +87,13 @@ private func connectorEndpoints(api: any GatewayAPI) -> [Endpoint] {
             try .encoded(try await api.connectors())
         },
         Endpoint(
-            .post, "/v1/connectors", "stores the connector in the body, its psk in hexadecimal",
-            parameters: ["replace"]
+            .post, "/v1/connectors",
+            "stores the connector in the body, its psk in hexadecimal, empty to keep the stored one; with ?dry-run=1 "
+                + "says what that would change",
+            parameters: ["replace", "dry-run"]
         ) { call in
             let connector = try decoded(Connector.self, from: call.body)
+            if try call.query.flag("dry-run") { return try .encoded(try await api.previewConnector(connector)) }
             try await api.addConnector(connector, replacing: call.query.flag("replace"), caller: call.caller)
             return try .encoded(connector, status: 201)
         },

@@ -10,6 +10,9 @@ public struct ConnectorDifference: Hashable, Sendable {
     /// One line a change, such as `vpn-1-2: lifetime 28800 → 3600`. A changed key is named, never shown.
     public let changes: [String]
 
+    /// Tunnels that are in both and whose SAs cannot live on under the new terms: they go down and come up anew.
+    public let restarts: [String]
+
     public var isEmpty: Bool { changes.isEmpty }
 
     public init(from old: Connector, to new: Connector) {
@@ -30,6 +33,10 @@ public struct ConnectorDifference: Hashable, Sendable {
             lines.append("the tunnels' order of preference")
         }
         changes = lines
+        // By name, as the supervisor does.
+        restarts = new.tunnels.filter { tunnel in
+            old.tunnels.first { $0.name == tunnel.name }.map { !tunnel.keepsSAs(of: $0) } ?? false
+        }.map(\.name)
     }
 
     private static func match(of tunnel: Tunnel, in connector: Connector) -> Tunnel? {
