@@ -67,7 +67,10 @@ let package = Package(
         room("Cryptography", ["Base", "COpenSSL"]),
         room("XML", ["Base", "CXML2"]),
         .target(
-            name: "Profiles", path: "Profiles", resources: [.embedInCode("ipsec/aws.yaml")], swiftSettings: strict),
+            name: "Profiles", path: "Profiles",
+            resources: ["aws", "azure", "fortigate", "google-cloud", "strongswan"].map {
+                .embedInCode("ipsec/\($0).yaml")
+            }, swiftSettings: strict),
         room("ESP", ["Base", "Cryptography"]),
         room("IKE", ["Base", "Cryptography"]),
         room("Tunnels", ["Base", "Cryptography", "IKE", "XML", "Profiles", yams]),

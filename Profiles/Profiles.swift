@@ -1,5 +1,13 @@
 /// Vendors as data: the profiles under this folder, built into the program.
 public enum Profiles {
     /// `ipsec/aws.yaml`: what AWS Site-to-Site VPN permits, and what we use where a file is silent.
-    public static var aws: String { String(decoding: PackageResources.aws_yaml, as: UTF8.self) }
+    public static var aws: String { text(PackageResources.aws_yaml) }
+
+    // What a connector by hand starts from, each value with its source.
+    public static var azure: String { text(PackageResources.azure_yaml) }
+    public static var fortigate: String { text(PackageResources.fortigate_yaml) }
+    public static var googleCloud: String { text(PackageResources.google_cloud_yaml) }
+    public static var strongswan: String { text(PackageResources.strongswan_yaml) }
+
+    private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 }
