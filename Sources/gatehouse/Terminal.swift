@@ -59,6 +59,52 @@ enum Terminal {
     }
 }
 
+extension Terminal {
+    /// Asks for a secret on the controlling terminal, where nothing of the answer is shown. Input and output may be
+    /// elsewhere.
+    static func askSecret(_ question: String) throws -> [UInt8] {
+        let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC)
+        guard terminal >= 0 else {
+            throw CommandFailure(
+                "there is no terminal to ask for the pre-shared key: give it with --psk-file, --psk-env or "
+                    + "--generate-psk", isUsage: true)
+        }
+        defer { close(terminal) }
+        var before = termios()
+        tcgetattr(terminal, &before)
+        var silent = before
+        // Keys come one by one and unread by the line editor, so that an interrupt puts the terminal back as well.
+        silent.c_lflag &= ~tcflag_t(ECHO | ICANON | ISIG)
+        tcsetattr(terminal, TCSAFLUSH, &silent)
+        defer { tcsetattr(terminal, TCSAFLUSH, &before) }
+        write(question, to: terminal)
+        defer { write("\n", to: terminal) }
+        var answer: [UInt8] = []
+        while true {
+            var byte: UInt8 = 0
+            let count = Glibc.read(terminal, &byte, 1)
+            if count < 0, errno == EINTR { continue }
+            guard count == 1, byte != 3, byte != 4 || !answer.isEmpty else {
+                throw CommandFailure("no pre-shared key was given, and nothing was changed")
+            }
+            switch byte {
+            case 10, 13: return answer
+            // Backspace and Delete take a whole character away, Control-U the line.
+            case 8, 127:
+                while let last = answer.popLast(), last & 0xC0 == 0x80 {}
+            case 21: answer.removeAll()
+            case 4: break
+            default: answer.append(byte)
+            }
+        }
+    }
+
+    /// A question with yes or no; no unless told otherwise.
+    static func confirms(_ question: String) -> Bool {
+        ["y", "yes"].contains(ask(question + " [y/N] ")?.lowercased() ?? "")
+    }
+}
+
 /// Files that a person names; `-` is standard input.
 enum InputFile {
     /// Bytes beyond which no file is read.

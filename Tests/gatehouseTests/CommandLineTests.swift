@@ -295,11 +295,16 @@ final class Command: Sendable {
         for form in [[], ["--json"]] {
             let shown = try await Command.run(
                 ["--socket-directory", desk.directory.path, "connector", "show", "vpn-0a1b", "--show-secrets"] + form)
-            let added = try await desk.gatehouse("connector", "add", "-", "--replace", input: shown.out)
+            let same = try await desk.gatehouse("connector", "add", "-", "--replace", input: shown.out)
+            #expect(same.out == "Connector vpn-0a1b is as it was: nothing has changed.\n")
+            let added = try await desk.gatehouse(
+                "connector", "add", "-", "--replace", input: shown.out.replacing("Head office", with: "Main office"))
             #expect(added.status == 0, "\(added.error)")
-            #expect(added.out == "Stored connector vpn-0a1b with 1 tunnel.\n")
+            #expect(added.out.hasSuffix("Stored connector vpn-0a1b with 1 tunnel.\n"))
         }
-        #expect(desk.gateway.with { $0.addedConnectors } == [.example(), .example()])
+        var renamed = Connector.example()
+        renamed.name = "Main office"
+        #expect(desk.gateway.with { $0.addedConnectors } == [renamed, renamed])
         #expect(desk.gateway.with { $0.calls.last } == "add vpn-0a1b replacing")
         await desk.portal.stop()
     }

@@ -7,7 +7,10 @@ struct ConnectorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "connector",
         abstract: "Lists and changes connectors: the definitions of tunnels to one peer site.",
-        subcommands: [List.self, Show.self, Add.self, Enable.self, Disable.self, Remove.self, Rekey.self, Restart.self])
+        subcommands: [
+            List.self, Show.self, Add.self, Edit.self, Phase2Verbs.self, Templates.self, Enable.self, Disable.self,
+            Remove.self, Rekey.self, Restart.self,
+        ])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Lists the connectors.")
@@ -37,31 +40,6 @@ struct ConnectorCommand: AsyncParsableCommand {
             let connector = try await shared.client.connectors(Connector.self, ["v1", "connectors", id], query: query)
             let json = ConnectorFile.json(connector, showSecrets: showSecrets)
             Terminal.say(shared.json ? json.text(isPretty: true) : YAMLText.text(of: json))
-        }
-    }
-
-    struct Add: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Stores a connector that was written by hand, in YAML or JSON.",
-            discussion: ConnectorFile.manual)
-        @Argument(help: "The file; - reads standard input.", completion: .file(extensions: ["yaml", "yml", "json"]))
-        var file: String
-        @Flag(help: "Replace the connector that has the same ID.")
-        var replace = false
-        @OptionGroup var shared: SharedOptions
-
-        func run() async throws {
-            let connector = try ConnectorFile.read(
-                try InputFile.read(file), file: file == "-" ? "standard input" : file)
-            let body = try JSON.line(connector, revealsSecrets: true)
-            _ = try await shared.client.ask(
-                .control, ["v1", "connectors"], method: .post, query: replace ? [("replace", "1")] : [],
-                body: Array(body.utf8))
-            if shared.json {
-                Terminal.say(ConnectorFile.json(connector, showSecrets: false).text(isPretty: true))
-            } else {
-                Terminal.say("Stored connector \(connector.id) with \(Words.count(connector.tunnels.count, "tunnel")).")
-            }
         }
     }
 

@@ -63,8 +63,9 @@ enum ConnectorFile {
 
     /// Reads the file.
     ///
+    /// - Parameter keepsHidden: a key that says `(hidden)` is read as an empty one, which keeps what is stored.
     /// - Throws: ``CommandFailure`` naming the file, the line and the key that is wrong, never a secret.
-    static func read(_ bytes: [UInt8], file: String) throws -> Connector {
+    static func read(_ bytes: [UInt8], file: String, keepsHidden: Bool = false) throws -> Connector {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw CommandFailure("\(file) is not UTF-8 text")
         }
@@ -78,7 +79,7 @@ enum ConnectorFile {
         }
         guard let root else { throw CommandFailure("\(file) is empty") }
         do {
-            return try connector(FileEntry(root, "the connector"))
+            return try connector(FileEntry(root, "the connector", keepsHidden: keepsHidden))
         } catch let fault as FileEntry.Fault {
             throw CommandFailure("\(file): \(fault.line.map { "line \($0): " } ?? "")\(fault.text)")
         }
@@ -101,16 +102,7 @@ enum ConnectorFile {
             "routing",
         ])
         let id = try map.need("id").word()
-        guard id.utf8.count <= 64,
-            id.utf8.allSatisfy({ byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
-                    UInt8(ascii: "."), UInt8(ascii: "_"):
-                    true
-                default: false
-                }
-            })
-        else {
+        guard isID(id) else {
             throw try map.need("id").fault("must be at most 64 characters of a to z, 0 to 9, '-', '.' and '_'")
         }
         let initiation = try map["initiation"]?.choice(Connector.Initiation.self) ?? .initiate
@@ -131,6 +123,19 @@ enum ConnectorFile {
             initiation: initiation, source: try map["source"].map(source) ?? Connector.Source(format: "manual"),
             routing: try map["routing"]?.choice(Connector.Routing.self) ?? .static, localNetworks: local,
             remoteNetworks: remote, tunnels: tunnels)
+    }
+
+    /// Whether a text can be the ID of a connector.
+    static func isID(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.count <= 64
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
+                    UInt8(ascii: "."), UInt8(ascii: "_"):
+                    true
+                default: false
+                }
+            }
     }
 
     private static func source(_ entry: FileEntry) throws -> Connector.Source {
@@ -201,7 +206,10 @@ enum ConnectorFile {
         }
         guard let text else { throw entry.fault("needs psk, the pre-shared key as text") }
         let key = try text.word()
-        guard key != "(hidden)" else { throw text.fault("is hidden: write the key itself") }
+        if key == "(hidden)" {
+            guard text.keepsHidden else { throw text.fault("is hidden: write the key itself") }
+            return Secret([])
+        }
         return Secret(Array(key.utf8))
     }
 

@@ -15,15 +15,20 @@ struct FileEntry {
     /// The key and those above it, such as `tunnels[0].phase1.psk`.
     private let name: String
     private let line: Int?
+    /// Whether a secret may say `(hidden)`.
+    let keepsHidden: Bool
 
-    init(_ node: Node, _ name: String, line: Int? = nil) {
+    init(_ node: Node, _ name: String, line: Int? = nil, keepsHidden: Bool = false) {
         self.node = node
         self.name = name
+        self.keepsHidden = keepsHidden
         self.line = line ?? node.mark?.line
     }
 
     /// An entry that the file leaves out.
-    func empty(_ key: String) -> FileEntry { FileEntry(.mapping(Node.Mapping([])), child(key), line: line) }
+    func empty(_ key: String) -> FileEntry {
+        FileEntry(.mapping(Node.Mapping([])), child(key), line: line, keepsHidden: keepsHidden)
+    }
 
     private func child(_ key: String) -> String { name == "the connector" ? key : "\(name).\(key)" }
 
@@ -69,7 +74,9 @@ struct FileEntry {
     /// A list, or one value that stands for a list of one.
     func items() throws -> [FileEntry] {
         if let sequence = node.sequence {
-            return sequence.enumerated().map { FileEntry($0.element, "\(name)[\($0.offset)]") }
+            return sequence.enumerated().map {
+                FileEntry($0.element, "\(name)[\($0.offset)]", keepsHidden: keepsHidden)
+            }
         }
         guard !isNull else { throw fault("must be a list") }
         return [FileEntry(node, name, line: line)]
@@ -126,7 +133,7 @@ struct FileEntry {
                 let key = text.printable.cut(to: 40)
                 throw Fault(line: line, text: "unknown key '\(key)'; known here are \(known.joined(separator: ", "))")
             }
-            entries.append((text, FileEntry(value, child(text), line: line)))
+            entries.append((text, FileEntry(value, child(text), line: line, keepsHidden: keepsHidden)))
         }
         return FileMap(owner: self, entries: entries)
     }

@@ -21,7 +21,7 @@ func line(_ event: GatewayEvent, style: Style) -> String {
 /// `gatehouse connector list`.
 func listing(_ connectors: [Connector], width: Int?, style: Style) -> String {
     guard !connectors.isEmpty else {
-        return "No connectors yet: 'gatehouse import aws-vpn FILE' or 'gatehouse connector add FILE' makes one.\n"
+        return "No connectors yet: 'gatehouse import aws-vpn FILE' or 'gatehouse connector add' makes one.\n"
     }
     var table = Table(columns: [
         Table.Column(title: "CONNECTOR"), Table.Column(title: "NAME", rank: 3), Table.Column(title: "ENABLED"),

@@ -1,0 +1,137 @@
+import ArgumentParser
+import Base
+import Cryptography
+import IKE
+import Tunnels
+
+/// The values of options, read from their text. A text that is no such value is refused with what is permitted;
+/// the option's name stands before that in the message.
+enum OptionValue {
+    /// Ciphers by name, with commas between them.
+    static func encryption(_ text: String) throws -> [EncryptionAlgorithm] {
+        try list(text, "cipher", EncryptionAlgorithm.allCases.map { ([$0.rawValue], $0) })
+    }
+
+    /// Hashes by name, with commas between them; `none` beside ciphers that carry their own integrity.
+    static func integrity(_ text: String) throws -> [IntegrityAlgorithm] {
+        if text == "none" { return [] }
+        return try list(text, "hash", IntegrityAlgorithm.allCases.map { ([$0.rawValue], $0) }, others: ["none"])
+    }
+
+    /// Diffie-Hellman groups by number or name, with commas between them.
+    static func groups(_ text: String) throws -> [DHGroup] {
+        try list(text, "group", DHGroup.allCases.map { (["\($0.rawValue)", $0.name], $0) })
+    }
+
+    /// As ``groups(_:)``, or `none`.
+    static func pfs(_ text: String) throws -> [DHGroup] {
+        if text == "none" { return [] }
+        return try list(
+            text, "group", DHGroup.allCases.map { (["\($0.rawValue)", $0.name], $0) }, others: ["none"])
+    }
+
+    private static func list<Value: Hashable>(
+        _ text: String, _ noun: String, _ choices: [(words: [String], value: Value)], others: [String] = []
+    ) throws -> [Value] {
+        var values: [Value] = []
+        for word in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let word = word.filter { $0 != " " }.lowercased()
+            guard let choice = choices.first(where: { $0.words.contains(word) }) else {
+                let all = choices.map { $0.words.count == 1 ? $0.words[0] : "\($0.words[0]) (\($0.words[1]))" }
+                throw ValidationError(
+                    "'\(word.printable)' is no \(noun) that Gatehouse has. Permitted, with commas between several: "
+                        + (all + others).joined(separator: ", ") + ".")
+            }
+            guard !values.contains(choice.value) else { throw ValidationError("'\(word)' is there twice.") }
+            values.append(choice.value)
+        }
+        return values
+    }
+
+    /// Seconds: `3600`, `3600s`, `60m`, `8h` or `1d`, from `minimum` up to a week.
+    static func seconds(from minimum: Int) -> @Sendable (String) throws -> Int {
+        { text in
+            let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+            let unit = text.last.flatMap { units[$0] }
+            let digits = unit == nil ? text : String(text.dropLast())
+            let (seconds, isTooMuch) = (Int(digits) ?? -1).multipliedReportingOverflow(by: unit ?? 1)
+            guard !isTooMuch, minimum...604_800 ~= seconds, digits.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else {
+                throw ValidationError("must be a time from \(minimum) seconds to 7 days, such as 3600, 60m, 8h or 1d.")
+            }
+            return seconds
+        }
+    }
+
+    static func replayWindow(_ text: String) throws -> Int {
+        guard let count = Int(text), 32...2048 ~= count else {
+            throw ValidationError("must be from 32 to 2048 packets.")
+        }
+        return count
+    }
+
+    static func yesOrNo(_ text: String) throws -> Bool {
+        guard let value = ["yes": true, "no": false][text] else { throw ValidationError("must be yes or no.") }
+        return value
+    }
+
+    static func initiation(_ text: String) throws -> Connector.Initiation {
+        guard let value = Connector.Initiation(rawValue: text) else {
+            throw ValidationError("must be initiate (we bring the tunnel up) or respond (we wait for the peer).")
+        }
+        return value
+    }
+
+    static func dpdAction(_ text: String) throws -> Phase1.DPD.Action {
+        guard let value = Phase1.DPD.Action(rawValue: text) else {
+            throw ValidationError("must be restart, clear or none.")
+        }
+        return value
+    }
+
+    /// The type of a tunnel, as the field of a VPN form has it.
+    static func type(_ text: String) throws -> Int {
+        guard text.lowercased() == "ikev2" else { throw ValidationError("must be ikev2: Gatehouse speaks no other.") }
+        return 2
+    }
+
+    static func address(_ text: String) throws -> IPAddress {
+        guard let address = IPAddress(text) else {
+            throw ValidationError("must be an IP address, such as 203.0.113.1; names are not looked up.")
+        }
+        return address
+    }
+
+    /// An identity; a blank one is the address.
+    static func identity(_ text: String) throws -> BlankOr<IKEIdentity> {
+        if text.isEmpty { return .blank }
+        guard let identity = IKEIdentity(text) else {
+            throw ValidationError(
+                "must be an address, a name such as vpn.example.org, user@example.org, keyid:hexadecimal, or '' for "
+                    + "the address.")
+        }
+        return .value(identity)
+    }
+
+    /// Networks with commas between them; an address alone is a network of one.
+    static func networks(_ text: String) throws -> [IPPrefix] {
+        try text.split(separator: ",").map { word in
+            let word = word.filter { $0 != " " }
+            if let address = IPAddress(word) { return IPPrefix(host: address) }
+            guard let prefix = IPPrefix(word) else {
+                throw ValidationError("'\(word.printable)' is no network such as 10.0.0.0/16.")
+            }
+            guard prefix.network == prefix else {
+                throw ValidationError("'\(word)' has bits behind its length: \(prefix.network) is meant?")
+            }
+            return prefix
+        }
+    }
+}
+
+/// An option that can be given blank, which is something else than not given.
+enum BlankOr<Value: Hashable & Sendable>: Hashable, Sendable {
+    case blank
+    case value(Value)
+
+    var value: Value? { if case .value(let value) = self { value } else { nil } }
+}
