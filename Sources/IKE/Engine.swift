@@ -130,6 +130,7 @@ public struct Engine: Sendable {
 
     /// The connection no longer counts this SA as one of its own.
     mutating func withdraw(_ sa: inout IKESA) {
+        dropFragments(&sa)
         if case .halfOpen(let halfOpen) = sa.state { gate.remove(halfOpen.key) }
         guard let id = sa.connection else { return }
         connections[id]?.sas.remove(sa.spi)
@@ -162,13 +163,15 @@ public struct Engine: Sendable {
         add(.event(Event(.notice(text), connection: sa?.connection, ikeSA: sa?.id)))
     }
 
-    /// Sends a message, with the non-ESP marker where it needs one (RFC 3948 §2.2).
-    mutating func transmit(_ message: [UInt8], _ path: Path) {
-        guard path.isNATPort else { return add(.send(message, path)) }
-        var datagram = [UInt8](repeating: 0, count: 4)
-        datagram.reserveCapacity(message.count + 4)
-        datagram.append(contentsOf: message)
-        add(.send(datagram, path))
+    /// Sends a message, or the fragments of one, with the non-ESP marker where it needs one (RFC 3948 §2.2).
+    mutating func transmit(_ messages: [UInt8], _ path: Path) {
+        for message in SealedMessages.each(messages) {
+            var datagram: [UInt8] = []
+            datagram.reserveCapacity(message.count + 4)
+            if path.isNATPort { datagram.append(contentsOf: repeatElement(0, count: 4)) }
+            datagram.append(contentsOf: message)
+            add(.send(datagram, path))
+        }
     }
 
     // MARK: - Numbers

@@ -31,6 +31,8 @@ extension Engine {
         let sas = table.spis.sorted().compactMap { table[$0] }.map { sa in
             var saved = sa
             saved.nextIV &+= EngineSnapshot.reservedIVs
+            // Peers send again what they have no answer to.
+            saved.reassemblies = []
             return saved
         }
         let saved = connections.sorted { $0.key < $1.key }.map { id, connection in

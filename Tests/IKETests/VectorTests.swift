@@ -147,6 +147,6 @@ struct VectorTests {
         }
         #expect(digest(1) == digest(1))
         #expect(digest(1) != digest(3))
-        #expect(digest(1) == "21b6c194fc79bd8b060fe6bd83690fc95642f32fe3f9d4426b9eadf50669267a")
+        #expect(digest(1) == "d9362f84fc8d0bebb7e8d092fc2caa643d818d3a4c66e3a5e18f8f835acbb96f")
     }
 }

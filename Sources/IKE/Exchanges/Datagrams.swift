@@ -130,7 +130,8 @@ extension Engine {
         }
         let payloads: Payloads
         do throws(MessageError) {
-            payloads = try sa.open(message, outer)
+            guard let content = try collect(&sa, header, message, outer, 0) else { return }
+            payloads = try Payloads(first: content.first, content.bytes[...])
         } catch {
             // What does not authenticate was not sent by the peer; what does is an answer, although a useless one.
             guard error.fault != .unauthentic, error.fault != .unexpected else { throw error }
@@ -152,16 +153,9 @@ extension Engine {
     private mutating func receiveRequest(
         _ sa: inout IKESA, _ header: Header, _ exchange: ExchangeType, _ message: ArraySlice<UInt8>, _ path: Path
     ) throws(MessageError) {
-        let tag = message.suffix(8).reduce(0 as UInt64) { $0 << 8 | UInt64($1) }
+        var tag = message.suffix(8).reduce(0 as UInt64) { $0 << 8 | UInt64($1) }
         if let last = sa.lastAnswer, last.messageID == header.messageID {
-            guard last.requestTag == tag else {
-                throw MessageError(
-                    .misbehaved, "header message ID", at: 20,
-                    "\(exchange.name) with message ID \(header.messageID), which another request had")
-            }
-            // The same request again: the answer got lost, or is not ready yet.
-            if !last.bytes.isEmpty { transmit(last.bytes, path) }
-            return
+            return try repeatAnswer(&sa, last, header, exchange, message, tag, path)
         }
         guard header.messageID == sa.nextPeerRequestID else {
             throw MessageError(
@@ -182,15 +176,18 @@ extension Engine {
         }
         let outer = try Payloads(first: header.nextPayload, message.dropFirst(Header.length))
         let payloads: Payloads
+        var fragments: UInt16 = 0
         do throws(MessageError) {
-            payloads = try sa.open(message, outer)
+            guard let content = try collect(&sa, header, message, outer, tag) else { return }
+            (tag, fragments) = (content.tag, content.fragments)
+            payloads = try Payloads(first: content.first, content.bytes[...])
         } catch {
             guard error.fault != .unauthentic, error.fault != .unexpected else { throw error }
-            accept(&sa, header.messageID, tag, path)
+            accept(&sa, header.messageID, tag, path, fragments: fragments)
             answerError(&sa, exchange, header.messageID, error, path)
             throw error
         }
-        accept(&sa, header.messageID, tag, path)
+        accept(&sa, header.messageID, tag, path, fragments: fragments)
         if !payloads.deletesIKESA { adopt(&sa) }
         do throws(MessageError) {
             switch exchange {
@@ -205,9 +202,11 @@ extension Engine {
     }
 
     /// An authenticated new request moves the window on.
-    mutating func accept(_ sa: inout IKESA, _ messageID: UInt32, _ tag: UInt64, _ path: Path) {
+    mutating func accept(
+        _ sa: inout IKESA, _ messageID: UInt32, _ tag: UInt64, _ path: Path, fragments: UInt16 = 0
+    ) {
         sa.nextPeerRequestID = messageID &+ 1
-        sa.lastAnswer = LastAnswer(messageID: messageID, requestTag: tag, bytes: [])
+        sa.lastAnswer = LastAnswer(messageID: messageID, requestTag: tag, fragments: fragments, bytes: [])
         heard(&sa, path, isRequest: true)
     }
 

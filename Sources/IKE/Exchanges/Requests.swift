@@ -31,12 +31,16 @@ extension Engine {
         touchKeepalive(&sa)
     }
 
+    /// A large request that has been sent this many times more in vain is cut smaller.
+    private static let retransmissionsBeforeSmaller = 2
+
     mutating func retransmit(_ sa: inout IKESA) {
         guard var request = sa.request else { return }
         request.retransmissions += 1
         let grown = request.interval.nanoseconds / 100 * Int64(configuration.retransmissionGrowthPercent)
         request.interval = Tick.Span(nanoseconds: min(grown, configuration.retransmissionLimit.nanoseconds))
         request.nextSend = now + request.interval
+        if request.retransmissions == Self.retransmissionsBeforeSmaller { cutSmaller(&sa, &request) }
         sa.request = request
         transmit(request.bytes, sa.path)
         touchKeepalive(&sa)

@@ -11,6 +11,7 @@ extension Engine {
             consider(request.giveUpAt, .giveUp)
             consider(request.nextSend, .retransmit)
         }
+        if let due = sa.reassemblies.lazy.map(\.expiresAt).min() { consider(due, .dropFragments) }
         switch sa.state {
         case .initSent, .authSent: break
         case .halfOpen(let halfOpen): consider(halfOpen.expiresAt, .halfOpenTimeout)
@@ -53,6 +54,7 @@ extension Engine {
     }
 
     mutating func fireTimers(_ sa: inout IKESA) {
+        dropFragments(&sa, dueBy: now)
         if let request = sa.request {
             if request.giveUpAt <= now { return requestTimedOut(&sa) }
             if request.nextSend <= now { retransmit(&sa) }

@@ -48,6 +48,9 @@ public struct ConnectionConfiguration: Hashable, Codable, Sendable {
     public var natKeepalive: Tick.Span = .seconds(20)
     /// Pretend that there is a NAT, so that ESP always travels in UDP 4500 (accelerated AWS connections).
     public var forceUDPEncapsulation: Bool = false
+    /// Bytes of the largest IP datagram that an encrypted message goes out in; what is larger is cut into fragments, if
+    /// the peer can take them (RFC 7383). Nil turns fragmentation off.
+    public var fragmentSize: Int? = 1280
     /// Packets of the anti-replay window, 32 to 2048.
     public var replayWindow: Int = 1024
 

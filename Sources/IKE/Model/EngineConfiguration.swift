@@ -10,6 +10,8 @@ public struct EngineConfiguration: Hashable, Codable, Sendable {
     public var maximumHalfOpen = 20_000
     /// Half-open SAs of one address and port; more are dropped. Clients behind one NAT have ports of their own.
     public var maximumHalfOpenPerEndpoint = 8
+    /// What unfinished fragmented messages of all half-open SAs may take up together, in bytes.
+    public var maximumHalfOpenFragmentBytes = 16 << 20
     /// How long a responder waits for IKE_AUTH.
     public var halfOpenTimeout: Tick.Span = .seconds(30)
     /// The first wait for an answer; each further wait is `retransmissionGrowthPercent` of the one before.

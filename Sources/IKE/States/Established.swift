@@ -15,6 +15,7 @@ extension Engine {
         _ sa: inout IKESA, _ proof: PeerProof, _ configuration: ConnectionConfiguration, hasInitialContact: Bool
     ) {
         var arrivedAt: Tick?
+        dropFragments(&sa)
         if case .halfOpen(let halfOpen) = sa.state {
             gate.remove(halfOpen.key)
             arrivedAt = halfOpen.expiresAt - self.configuration.halfOpenTimeout

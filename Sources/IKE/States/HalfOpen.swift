@@ -64,6 +64,7 @@ extension Engine {
         sa.suite = suite
         sa.nat.isForced = connections[connection]?.configuration.forceUDPEncapsulation ?? false
         sa.nextPeerRequestID = 1
+        if payloads.has(.fragmentationSupported) { sa.useFragments(connections[connection]?.configuration) }
         detectNAT(&sa, payloads, path)
         let nonceR = newNonce()
         let answer = initAnswer(
@@ -133,6 +134,7 @@ extension Engine {
         message.add(group: keyPair.group.rawValue, publicValue: keyPair.publicValue)
         message.add(nonce: nonce)
         if hasNATDetection { addNATDetection(&message, sa, spiR: sa.spi) }
+        if sa.fragmentSize > 0 { message.add(.fragmentationSupported) }
         return message.finish()
     }
 
@@ -157,16 +159,19 @@ extension Engine {
         halfOpen.hasHeardAuth = true
         sa.state = .halfOpen(halfOpen)
         let payloads: Payloads
+        var (tag, fragments) = (tag, UInt16(0))
         do throws(MessageError) {
-            payloads = try sa.open(message, outer)
+            guard let content = try collect(&sa, header, message, outer, tag) else { return }
+            (tag, fragments) = (content.tag, content.fragments)
+            payloads = try Payloads(first: content.first, content.bytes[...])
         } catch {
-            guard error.fault != .unauthentic else { throw error }
-            accept(&sa, header.messageID, tag, path)
+            guard error.fault != .unauthentic, error.fault != .unexpected else { throw error }
+            accept(&sa, header.messageID, tag, path, fragments: fragments)
             answerError(&sa, .ikeAuth, header.messageID, error, path)
             close(&sa)
             throw error
         }
-        accept(&sa, header.messageID, tag, path)
+        accept(&sa, header.messageID, tag, path, fragments: fragments)
         sa.path = path
         guard let identity = payloads.identityInitiator, let authentication = payloads.authentication else {
             let failure = authMethodMismatch(sa)
@@ -186,6 +191,7 @@ extension Engine {
             return refuseAuth(&sa, path, connection: id, wrongKey(sa, identity, authentication, path))
         }
         sa.connection = id
+        if sa.fragmentSize > 0, configuration.fragmentSize != nil { sa.useFragments(configuration) }
         sa.remoteID = proof.identity
         sa.localID =
             configuration.localID ?? payloads.identityResponder.flatMap { isOurAddress($0, path) ? $0 : nil }

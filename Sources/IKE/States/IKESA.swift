@@ -17,6 +17,10 @@ struct IKESA: Sendable, Codable {
     /// The IV of the next message that we encrypt with an AEAD cipher; never used twice.
     var nextIV: UInt64 = 1
     var state: State
+    /// Bytes of the largest IP datagram that our messages go out in; 0 until both sides agree on fragments.
+    var fragmentSize: UInt16 = 0
+    /// The peer's unfinished messages: one request and one answer at most.
+    var reassemblies: [Reassembly] = []
 
     /// Our own requests: one at a time (RFC 7296 §2.3).
     var nextRequestID: UInt32 = 0
@@ -59,6 +63,9 @@ struct IKESA: Sendable, Codable {
     var responderSPI: UInt64 { isInitiator ? peerSPI : spi }
     /// Nobody has been told of it yet.
     var isProvisional: Bool { predecessor != nil }
+    var isHalfOpen: Bool {
+        if case .halfOpen = state { true } else { false }
+    }
     var isEstablished: Bool {
         if case .established = state { true } else { false }
     }
@@ -114,7 +121,7 @@ enum State: Sendable, Codable {
 struct Request: Sendable, Codable, Hashable {
     var messageID: UInt32
     var exchange: ExchangeType
-    /// The message, without marker.
+    /// The message without marker, or its fragments one behind another.
     var bytes: [UInt8]
     var firstSent: Tick
     var nextSend: Tick
@@ -126,9 +133,11 @@ struct Request: Sendable, Codable, Hashable {
 /// The answer to the peer's last request, kept because the answer may get lost (RFC 7296 §2.1).
 struct LastAnswer: Sendable, Codable, Hashable {
     var messageID: UInt32
-    /// The last bytes of the request: repetitions are bitwise the same.
+    /// The last bytes of the request, or of its first fragment: repetitions are bitwise the same.
     var requestTag: UInt64
-    /// Empty while the answer is being prepared.
+    /// How many fragments the request came in; 0 when it was in one piece.
+    var fragments: UInt16 = 0
+    /// Empty while the answer is being prepared; its fragments one behind another.
     var bytes: [UInt8]
 }
 

@@ -63,6 +63,7 @@ extension Engine {
         message.add(group: sent.keyPair.group.rawValue, publicValue: sent.keyPair.publicValue)
         message.add(nonce: sent.nonce)
         addNATDetection(&message, sa, spiR: 0)
+        if configuration(of: sa)?.fragmentSize != nil { message.add(.fragmentationSupported) }
         send(&sa, .ikeSAInit, 0, message.finish(), giveUpAt: giveUpAt)
     }
 
@@ -111,6 +112,7 @@ extension Engine {
         // The path tells our own address where the configuration left it to the host.
         sa.path = path
         detectNAT(&sa, payloads, path)
+        if payloads.has(.fragmentationSupported) { sa.useFragments(configuration) }
         let initMessage = sa.request?.bytes ?? []
         finishRequest(&sa)
         if sa.nat.encapsulates {

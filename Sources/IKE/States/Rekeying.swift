@@ -184,6 +184,7 @@ extension Engine {
         new.peerSPI = peerSPI
         new.connection = old.connection
         new.nat = old.nat
+        new.fragmentSize = old.fragmentSize
         new.suite = suite
         new.keys = KeySchedule.keys(
             suite, seed: seed, nonceI: nonceI, nonceR: nonceR, spiI: isInitiator ? spi : peerSPI,

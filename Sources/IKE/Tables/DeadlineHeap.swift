@@ -3,7 +3,7 @@ import Base
 /// What an SA does next by itself.
 enum Timer: UInt8, Sendable, Hashable, Codable {
     case retransmit, giveUp, halfOpenTimeout, attemptTimeout, forgetClosed, closeTimeout, rekeyedTimeout
-    case rekeyIKE, expireIKE, liveness, keepalive, duplicateCheck
+    case rekeyIKE, expireIKE, liveness, keepalive, duplicateCheck, dropFragments
     case rekeyChild, expireChild, removeLingering, deleteRedundant
 
     /// Why the engine wants to be woken, for logs.
@@ -21,6 +21,7 @@ enum Timer: UInt8, Sendable, Hashable, Codable {
         case .liveness: "check that the peer lives"
         case .keepalive: "send a NAT keep-alive"
         case .duplicateCheck: "look for a second IKE SA with the same peer"
+        case .dropFragments: "drop an unfinished message"
         case .rekeyChild: "rekey a child SA"
         case .expireChild: "a child SA expires"
         case .removeLingering: "remove a replaced child SA"

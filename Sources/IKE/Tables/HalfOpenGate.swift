@@ -15,6 +15,8 @@ struct HalfOpenGate: Sendable {
         var madeAt: Tick
     }
 
+    /// What unfinished messages of half-open SAs take up.
+    var heldBytes = 0
     private(set) var answered: [Key: UInt64] = [:]
     private var perEndpoint: [Endpoint: Int] = [:]
     private var current: CookieSecret?

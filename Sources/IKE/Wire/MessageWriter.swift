@@ -8,14 +8,20 @@ struct MessageWriter {
     private(set) var writer: ByteWriter
     /// Where the type of the next payload goes.
     private var nextPayloadOffset: Int
-    /// Offset of the SK payload's generic header.
+    /// Offset of the generic header of SK or SKF.
     let encryptedOffset: Int?
+    /// Where the IV goes, behind the SK header or the longer one of SKF.
+    let ivOffset: Int
     let ivLength: Int
 
     /// Bytes in front of the first inner payload of an encrypted message.
-    var plaintextOffset: Int { (encryptedOffset ?? 0) + 4 + ivLength }
+    var plaintextOffset: Int { ivOffset + ivLength }
 
-    init(_ header: Header, ivLength: Int? = nil, capacity: Int = 512) {
+    /// Begins a message; an encrypted one when there is an IV, one of its fragments when `fragment` says which
+    /// (RFC 7383 §2.5).
+    init(
+        _ header: Header, ivLength: Int? = nil, fragment: Payloads.Encrypted.Fragment? = nil, capacity: Int = 512
+    ) {
         var writer = ByteWriter(capacity: capacity)
         writer.uint64(header.initiatorSPI)
         writer.uint64(header.responderSPI)
@@ -29,10 +35,17 @@ struct MessageWriter {
         encryptedOffset = ivLength == nil ? nil : Header.length
         self.ivLength = ivLength ?? 0
         if let ivLength {
-            writer.patchUInt8(PayloadType.encrypted.rawValue, at: 16)
+            let type = fragment == nil ? PayloadType.encrypted : .encryptedFragment
+            writer.patchUInt8(type.rawValue, at: 16)
             nextPayloadOffset = writer.count
-            writer.zeros(4 + ivLength)
+            writer.uint32(0)
+            if let fragment {
+                writer.uint16(fragment.number)
+                writer.uint16(fragment.total)
+            }
+            writer.zeros(ivLength)
         }
+        ivOffset = writer.count - self.ivLength
         self.writer = writer
     }
 
@@ -71,6 +84,23 @@ struct MessageWriter {
         add(.selectorsResponder) { TrafficSelector.write(responder, to: &$0) }
     }
 
+    /// Writes a part of a message's content, which begins with a payload of type `first`; 0 except in fragment 1.
+    mutating func add(part: ArraySlice<UInt8>, first: UInt8) {
+        writer.patchUInt8(first, at: nextPayloadOffset)
+        writer.append(part)
+    }
+
+    /// How long the message will be once it is padded and has its ICV.
+    func sealedLength(blockLength: Int, tagLength: Int) -> Int {
+        let content = writer.count - plaintextOffset + 1
+        return plaintextOffset + (content + blockLength - 1) / blockLength * blockLength + tagLength
+    }
+
+    /// The type of the first inner payload, and the content so far.
+    var content: (first: UInt8, bytes: ArraySlice<UInt8>) {
+        (writer.bytes[encryptedOffset ?? 0], writer.bytes[plaintextOffset...])
+    }
+
     /// The finished message without encryption.
     consuming func finish() -> [UInt8] {
         writer.patchUInt32(UInt32(truncatingIfNeeded: writer.count), at: 24)
@@ -81,7 +111,7 @@ struct MessageWriter {
     /// `blockLength` is what the content is padded to.
     consuming func layout(blockLength: Int, tagLength: Int) -> [UInt8] {
         let offset = encryptedOffset ?? 0
-        let content = writer.count - offset - 4 - ivLength + 1
+        let content = writer.count - plaintextOffset + 1
         let padding = (blockLength - content % blockLength) % blockLength
         writer.zeros(padding)
         writer.uint8(UInt8(truncatingIfNeeded: padding))

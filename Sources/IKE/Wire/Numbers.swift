@@ -109,6 +109,7 @@ struct NotifyType: RawRepresentable, Hashable, Sendable, Codable {
     static let useTransportMode = NotifyType(16391)
     static let rekeySA = NotifyType(16393)
     static let espTFCPaddingNotSupported = NotifyType(16394)
+    static let fragmentationSupported = NotifyType(16430)
 
     var isError: Bool { rawValue < 16384 }
 

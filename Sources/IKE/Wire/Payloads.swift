@@ -19,6 +19,17 @@ struct Payloads: Sendable {
         var firstInner: UInt8
         /// Offset of its generic header.
         var offset: Int
+        /// Set when it holds a part of a message only.
+        var fragment: Fragment?
+
+        /// Which part of a message SKF holds, counted from 1 (RFC 7383 §2.5).
+        struct Fragment: Hashable, Sendable {
+            var number: UInt16
+            var total: UInt16
+        }
+
+        /// Where the IV stands.
+        var ivOffset: Int { offset + (fragment == nil ? 4 : 8) }
     }
 
     var proposals: [Proposal]?
@@ -81,11 +92,9 @@ struct Payloads: Sendable {
                 guard reader.isAtEnd else {
                     throw .malformed("payload SK", at: reader.offset, "\(reader.remaining) bytes behind it")
                 }
-                guard known == .encrypted else {
-                    throw MessageError(
-                        .incompatible, "payload SKF", at: start, "a fragment, although we have not offered to take any")
-                }
-                encrypted = Encrypted(firstInner: following, offset: start)
+                encrypted = Encrypted(
+                    firstInner: following, offset: start,
+                    fragment: known == .encrypted ? nil : try Self.fragment(body, at: start))
                 return
             }
             try take(known, body, at: start)
@@ -94,6 +103,19 @@ struct Payloads: Sendable {
         guard reader.isAtEnd else {
             throw .malformed("payload chain", at: reader.offset, "\(reader.remaining) bytes behind the last payload")
         }
+    }
+
+    private static func fragment(
+        _ body: ArraySlice<UInt8>, at start: Int
+    ) throws(MessageError) -> Encrypted.Fragment {
+        var reader = ByteReader(body)
+        let (number, total) = try reading("SKF") { () throws(ByteReader.Truncated) in
+            (try reader.uint16(), try reader.uint16())
+        }
+        guard number >= 1, number <= total else {
+            throw .malformed("SKF fragment number", at: start + 4, "fragment \(number) of \(total)")
+        }
+        return Encrypted.Fragment(number: number, total: total)
     }
 
     private mutating func take(
