@@ -45,6 +45,29 @@ struct InteroperationTests {
         }
     }
 
+    /// charon cuts every message that it can; so each answer of the handshake and of the rekeys comes in pieces.
+    @Test(arguments: [CipherSuite.common, CipherSuite.gcm])
+    func fragmentedMessagesArePutTogether(_ suite: CipherSuite) async throws {
+        try await Lab.with { lab in
+            var endpoint = Pair.endpoint(lab.topology, suite)
+            endpoint.fragmentSize = 200
+            let peer = try await StrongSwan(lab, on: .aws1, [endpoint], inside: [Pair.insideEndpoint + "/30"])
+            let gateway = try await Gatehoused(lab)
+            try await gateway.add(Pair.connector(lab.topology, suite))
+            let before = try await gateway.waitForOnline()
+            #expect(peer.log.contains("splitting IKE message"), "charon did not cut its messages")
+            try await lab.waitForPing()
+            try await peer.rekeyIKE("customer")
+            let after = try await gateway.waitFor("lab-1", "rekeyed") { $0.ike != nil && $0.ike != before.ike }
+            #expect(after.state == "online")
+            try await gateway.rekeyChild("lab")
+            try await gateway.waitFor("lab-1", "rekeyed") {
+                $0.children.first.map { $0.spiIn != after.children.first?.spiIn } == true
+            }
+            #expect(try await lab.ping().lost == 0)
+        }
+    }
+
     /// Pings, a transfer each way, both inside addresses, and nothing in the clear.
     private func expectTraffic(_ lab: Lab, _ capture: Capture) async throws {
         try await lab.waitForPing()

@@ -16,6 +16,8 @@ struct StrongSwanConnection: Sendable {
     var ikeRekeySeconds = 14_400
     var childRekeySeconds = 3_600
     var dpdSeconds = 10
+    /// Bytes of an IP datagram from which on charon cuts its IKE messages into fragments; nil leaves its default.
+    var fragmentSize: Int?
     /// Routed into the tunnel while it is up, with a metric that wins over the way to the other endpoint.
     var network: String
 }
@@ -61,6 +63,7 @@ final class StrongSwan: Sendable {
 
     func kill() async { await process.current?.end(gracefully: false) }
     func stop() async { await process.current?.end() }
+    var log: String { process.current?.log ?? "" }
 
     func swanctl(_ arguments: [String]) async throws -> Output {
         try await run(
@@ -100,9 +103,11 @@ final class StrongSwan: Sendable {
 
     private func writeConfiguration() throws {
         let name = "strongswan-\(host)"
+        let fragmentSize = connections.compactMap(\.fragmentSize).first.map { "fragment_size = \($0)" } ?? ""
         _ = try lab.write(
             """
             charon-systemd {
+                \(fragmentSize)
                 load = random nonce openssl pem pkcs1 pubkey x509 kdf hmac gcm chapoly kernel-libipsec kernel-netlink socket-default vici updown
                 install_virtual_ip = no
                 process_route = no
