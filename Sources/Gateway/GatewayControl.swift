@@ -51,15 +51,13 @@ struct GatewayControl: GatewayAPI {
     }
 
     func importAWS(file: [UInt8], request: ImportRequest, caller: Caller) async throws -> ImportResult {
-        var (connector, warnings) = try readImport(file, request)
+        let (connector, warnings) = try readImport(file, request)
         let known = try await connectors().first { $0.id == connector.id }
         let changes = known.map { ConnectorDifference(from: $0, to: connector).changes } ?? []
-        // A file says nothing of whether the connector is in use.
-        if let known { connector.isEnabled = known.isEnabled }
         let isStored = !request.isDryRun && !(known != nil && request.isReplacing && changes.isEmpty)
         if isStored {
             try await store(
-                connector, replacing: request.isReplacing, caller: caller,
+                connector, replacing: request.isReplacing, keepsEnabled: true, caller: caller,
                 (["imported from an AWS VPN file"] + changes).joined(separator: "; "))
         }
         return ImportResult(
@@ -92,12 +90,15 @@ struct GatewayControl: GatewayAPI {
         }
     }
 
-    private func store(_ connector: Connector, replacing: Bool, caller: Caller, _ reason: String?) async throws {
+    /// - Parameter keepsEnabled: for a file that says nothing of whether the connector is in use.
+    private func store(
+        _ connector: Connector, replacing: Bool, keepsEnabled: Bool = false, caller: Caller, _ reason: String?
+    ) async throws {
         let change = Change(actor: caller.description, reason: reason)
         let isKnown = try await connectors().contains { $0.id == connector.id }
         try refusing { () throws(StoreError) in
             if replacing, isKnown {
-                try store.replace(connector, by: change)
+                try store.replace(connector, keepsEnabled: keepsEnabled, by: change)
             } else {
                 try store.add(connector, by: change)
             }
@@ -194,7 +195,7 @@ struct GatewayControl: GatewayAPI {
         throw APIError.notFound("There is no tunnel or connector '\(subject)'. `gatehouse status` shows those that exist.")
     }
 
-    private func refusing<Value>(_ body: () throws(StoreError) -> Value) throws(APIError) -> Value {
+    func refusing<Value>(_ body: () throws(StoreError) -> Value) throws(APIError) -> Value {
         do {
             return try body()
         } catch {
@@ -207,7 +208,8 @@ extension APIError {
     init(_ error: StoreError) {
         switch error {
         case .unknown: self = .notFound(error.description)
-        case .exists, .tunnelNameTaken: self = .conflict(error.description)
+        case .siteRefused: self = .invalid(error.description)
+        case .exists, .tunnelNameTaken, .siteChanged: self = .conflict(error.description)
         case .unusable, .newer, .sealBroken, .definitionBroken, .failed: self = .internal(error.description)
         }
     }

@@ -33,6 +33,21 @@ public protocol GatewayAPI: Sendable {
     /// One connector whose secrets the caller is about to see: the audit trail says so.
     func revealedConnector(id: String, caller: Caller) async throws -> Connector
 
+    /// Everything that defines the site.
+    ///
+    /// - Parameter isRevealing: the caller is about to see the secrets: the audit trail says so.
+    func site(isRevealing: Bool, caller: Caller) async throws -> SiteSnapshot
+
+    /// Puts a site in the place of the stored one, all or nothing; what does not differ is not touched.
+    ///
+    /// - Parameters:
+    ///   - keepsOthers: leaves connectors and settings that the order does not name.
+    ///   - version: refuses with 409 unless the stored site is of this version; nil takes any.
+    ///   - isDryRun: answers with the difference and changes nothing.
+    func applySite(
+        _ order: SiteOrder, keepsOthers: Bool, against version: String?, isDryRun: Bool, caller: Caller
+    ) async throws -> SiteResult
+
     /// Reads an AWS VPN file and, unless `request.isDryRun`, stores its connector in one transaction. A file that
     /// changes nothing in the connector that it made before stores nothing.
     func importAWS(file: [UInt8], request: ImportRequest, caller: Caller) async throws -> ImportResult
@@ -229,6 +244,33 @@ public struct ImportResult: Hashable, Codable, Sendable {
         self.isStored = isStored
         self.isKnown = isKnown
         self.changes = changes
+    }
+}
+
+/// A site and what stands for it at the moment.
+public struct SiteSnapshot: Hashable, Codable, Sendable {
+    /// Changes whenever anything in the site does.
+    public var version: String
+    public var site: Site
+
+    public init(version: String, site: Site) {
+        self.version = version
+        self.site = site
+    }
+}
+
+/// What became of a site that was to be applied.
+public struct SiteResult: Hashable, Codable, Sendable {
+    /// Of the site that the difference was worked out against.
+    public var version: String
+    /// False after a dry run, and when nothing differed.
+    public var isStored: Bool
+    public var difference: SiteDifference
+
+    public init(version: String, isStored: Bool, difference: SiteDifference) {
+        self.version = version
+        self.isStored = isStored
+        self.difference = difference
     }
 }
 

@@ -62,12 +62,18 @@ extension Store {
     ///
     /// - Throws: ``StoreError/unknown(_:)`` when there is none, ``StoreError/tunnelNameTaken(_:connector:)`` as
     ///   ``add(_:by:)`` does.
-    public func replace(_ connector: Connector, by change: Change) throws(StoreError) {
+    /// - Parameter keepsEnabled: whether it is in use stays as it is stored, whatever the definition says.
+    public func replace(
+        _ connector: Connector, keepsEnabled: Bool = false, by change: Change
+    ) throws(StoreError) {
         try writing(change) { database in
             let parts = try Parts(connector)
             try database.execute(
-                sql: "UPDATE connector SET enabled = ?, definition = ?, updatedAt = ? WHERE id = ?",
-                arguments: [connector.isEnabled, parts.definition, wall().rfc3339, connector.id])
+                sql: """
+                    UPDATE connector SET enabled = CASE WHEN ? THEN enabled ELSE ? END, definition = ?, updatedAt = ?
+                    WHERE id = ?
+                    """,
+                arguments: [keepsEnabled, connector.isEnabled, parts.definition, wall().rfc3339, connector.id])
             guard database.changesCount == 1 else { throw StoreError.unknown(connector.id) }
             try database.execute(sql: "DELETE FROM tunnel WHERE connector = ?", arguments: [connector.id])
             try database.execute(sql: "DELETE FROM secret WHERE connector = ?", arguments: [connector.id])
@@ -100,7 +106,7 @@ extension Store {
     // MARK: - Parts
 
     /// A connector taken apart for storage.
-    private struct Parts {
+    struct Parts {
         /// JSON, with `(hidden)` where secrets stood.
         var definition: String
         /// By their place in the definition.
@@ -120,7 +126,7 @@ extension Store {
         try Row.fetchOne(database, sql: "SELECT 1 FROM connector WHERE id = ?", arguments: [id]) != nil
     }
 
-    private func insertParts(of connector: Connector, _ parts: Parts, _ database: Database) throws {
+    func insertParts(of connector: Connector, _ parts: Parts, _ database: Database) throws {
         for tunnel in connector.tunnels {
             let owner = try String.fetchOne(
                 database, sql: "SELECT connector FROM tunnel WHERE name = ?", arguments: [tunnel.name])
@@ -137,7 +143,7 @@ extension Store {
         }
     }
 
-    private func connector(from row: Row, _ database: Database) throws -> Connector {
+    func connector(from row: Row, _ database: Database) throws -> Connector {
         let id: String = row["id"]
         let definition: String = row["definition"]
         var secrets: [String: Secret] = [:]

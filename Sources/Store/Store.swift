@@ -62,17 +62,22 @@ public final class Store: Sendable {
     ///
     /// `body` says what it did: an entry follows, or none when there was nothing to do.
     func writing(_ change: Change, _ body: (Database) throws -> Deed?) throws(StoreError) {
+        try writingAll { database in
+            if let deed = try body(database) { try enter(deed, change, database) }
+        }
+    }
+
+    /// One line of the audit trail, in the transaction of what it tells of.
+    func enter(_ deed: Deed, _ change: Change, _ database: Database) throws {
+        try database.execute(
+            sql: "INSERT INTO audit (time, actor, action, subject, detail, definition) VALUES (?, ?, ?, ?, ?, ?)",
+            arguments: [wall().rfc3339, change.actor, deed.action, deed.subject, change.reason, deed.definition])
+    }
+
+    /// A transaction: all that `body` does, or nothing when it throws.
+    func writingAll(_ body: (Database) throws -> Void) throws(StoreError) {
         do {
-            try database.write { database in
-                guard let deed = try body(database) else { return }
-                try database.execute(
-                    sql: """
-                        INSERT INTO audit (time, actor, action, subject, detail, definition) VALUES (?, ?, ?, ?, ?, ?)
-                        """,
-                    arguments: [
-                        wall().rfc3339, change.actor, deed.action, deed.subject, change.reason, deed.definition,
-                    ])
-            }
+            try database.write(body)
         } catch let error as StoreError {
             throw error
         } catch {

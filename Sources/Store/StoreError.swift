@@ -10,6 +10,10 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     /// A secret does not open: another machine key, or someone changed the file.
     case sealBroken(connector: String)
     case definitionBroken(connector: String, reason: String)
+    /// Another change came between a plan and its carrying out.
+    case siteChanged
+    /// A site that cannot be, one sentence for each fault.
+    case siteRefused([String])
     case failed(reason: String)
 
     public var description: String {
@@ -30,6 +34,10 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
                 + "connector and import it anew."
         case .definitionBroken(let connector, let reason):
             "The stored definition of connector '\(connector)' cannot be read: \(reason). Remove it and import it anew."
+        case .siteChanged:
+            "The site was changed meanwhile, and nothing of this was applied. Look at the difference again."
+        case .siteRefused(let faults):
+            faults.joined(separator: "\n")
         case .failed(let reason):
             "The database refused: \(reason)."
         }

@@ -14,7 +14,7 @@ import Glibc
         version: gatehouseVersion,
         subcommands: [
             ImportCommand.self, StatusCommand.self, ExplainCommand.self, EventsCommand.self, ConnectorCommand.self,
-            DoctorCommand.self, AuditCommand.self, ReloadCommand.self,
+            ExportCommand.self, ApplyCommand.self, DoctorCommand.self, AuditCommand.self, ReloadCommand.self,
         ])
 
     @OptionGroup var shared: SharedOptions

@@ -19,6 +19,8 @@ public final class FakeGateway: GatewayAPI {
         /// What was called, one line each, with the caller's uid.
         public var calls: [String] = []
         public var callers: [Caller] = []
+        public var site = Site()
+        public var siteOrders: [SiteOrder] = []
         public var importedFile: [UInt8] = []
         public var importRequest = ImportRequest()
         public var addedConnectors: [Connector] = []
@@ -106,6 +108,24 @@ public final class FakeGateway: GatewayAPI {
             throw APIError.notFound("there is no connector '\(id)'")
         }
         return connector
+    }
+
+    public func site(isRevealing: Bool, caller: Caller) async throws -> SiteSnapshot {
+        try note("site\(isRevealing ? " revealed" : "")", caller)
+        return with { SiteSnapshot(version: "v1", site: $0.site) }
+    }
+
+    public func applySite(
+        _ order: SiteOrder, keepsOthers: Bool, against version: String?, isDryRun: Bool, caller: Caller
+    ) async throws -> SiteResult {
+        try note(
+            "apply\(isDryRun ? " dry" : "")\(keepsOthers ? " keeping" : "") against \(version ?? "any")", caller)
+        return with { state in
+            state.siteOrders.append(order)
+            let after = Site(connectors: order.connectors, settings: order.settings ?? [:])
+            return SiteResult(
+                version: "v1", isStored: !isDryRun, difference: SiteDifference(from: state.site, to: after))
+        }
     }
 
     public func importAWS(file: [UInt8], request: ImportRequest, caller: Caller) async throws -> ImportResult {

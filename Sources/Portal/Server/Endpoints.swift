@@ -70,6 +70,24 @@ func controlEndpoints(api: any GatewayAPI) -> [Endpoint] {
             let result = try await api.importAWS(file: call.body, request: request, caller: call.caller)
             return try .encoded(result, status: result.isStored ? 201 : 200)
         },
+        Endpoint(
+            .get, "/v1/site", "all that defines the site, and its version; its secrets with ?show-secrets=1",
+            parameters: ["show-secrets"]
+        ) { call in
+            let isRevealing = try call.query.flag("show-secrets")
+            let snapshot = try await api.site(isRevealing: isRevealing, caller: call.caller)
+            return .json(try JSON(encoding: snapshot, revealsSecrets: isRevealing))
+        },
+        Endpoint(
+            .post, "/v1/site", "puts the site in the body in force, all or nothing; an empty psk keeps the stored one",
+            parameters: ["dry-run", "keep-others", "against"]
+        ) { call in
+            let query = call.query
+            let result = try await api.applySite(
+                decoded(SiteOrder.self, from: call.body), keepsOthers: query.flag("keep-others"),
+                against: query.one("against"), isDryRun: query.flag("dry-run"), caller: call.caller)
+            return try .encoded(result)
+        },
         Endpoint(.get, "/v1/doctor", "checks of this host, an array") { _ in try .encoded(try await api.doctor()) },
         Endpoint(.get, "/v1/audit", "the newest changes, an array, newest first", parameters: ["limit"]) { call in
             try .encoded(try await api.audit(limit: call.query.number("limit", in: 1...100_000) ?? 100))

@@ -66,6 +66,16 @@ enum ConnectorFile {
     /// - Parameter keepsHidden: a key that says `(hidden)` is read as an empty one, which keeps what is stored.
     /// - Throws: ``CommandFailure`` naming the file, the line and the key that is wrong, never a secret.
     static func read(_ bytes: [UInt8], file: String, keepsHidden: Bool = false) throws -> Connector {
+        let root = try compose(bytes, file: file)
+        do {
+            return try connector(FileEntry(root, "the connector", keepsHidden: keepsHidden))
+        } catch let fault as FileEntry.Fault {
+            throw CommandFailure("\(file): \(fault.line.map { "line \($0): " } ?? "")\(fault.text)")
+        }
+    }
+
+    /// The file as YAML.
+    static func compose(_ bytes: [UInt8], file: String) throws -> Node {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw CommandFailure("\(file) is not UTF-8 text")
         }
@@ -78,11 +88,7 @@ enum ConnectorFile {
             throw CommandFailure("\(file) is not YAML")
         }
         guard let root else { throw CommandFailure("\(file) is empty") }
-        do {
-            return try connector(FileEntry(root, "the connector", keepsHidden: keepsHidden))
-        } catch let fault as FileEntry.Fault {
-            throw CommandFailure("\(file): \(fault.line.map { "line \($0): " } ?? "")\(fault.text)")
-        }
+        return root
     }
 
     /// Yams quotes the lines around a fault, which may hold the key: only the place and the problem are said.
@@ -96,7 +102,7 @@ enum ConnectorFile {
         }
     }
 
-    private static func connector(_ entry: FileEntry) throws -> Connector {
+    static func connector(_ entry: FileEntry) throws -> Connector {
         let map = try entry.map([
             "id", "initiation", "localNetworks", "remoteNetworks", "tunnels", "name", "isEnabled", "source",
             "routing",

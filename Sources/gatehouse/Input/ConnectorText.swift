@@ -115,7 +115,7 @@ extension ConnectorFile {
         guard let psk else { return JSON.Member("psk", .null) }
         guard showSecrets else { return JSON.Member("psk", .string("(hidden)")) }
         let bytes = psk.exposedBytes
-        guard let text = String(validating: bytes, as: UTF8.self), text.printable == text else {
+        guard let text = String(validating: bytes, as: UTF8.self), text.printable == text, text != "(hidden)" else {
             return JSON.Member("pskHexadecimal", .string(bytes.hexadecimal))
         }
         return JSON.Member("psk", .string(text))

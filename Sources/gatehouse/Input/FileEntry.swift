@@ -11,10 +11,10 @@ struct FileEntry {
         var text: String
     }
 
-    private let node: Node
+    let node: Node
     /// The key and those above it, such as `tunnels[0].phase1.psk`.
-    private let name: String
-    private let line: Int?
+    let name: String
+    let line: Int?
     /// Whether a secret may say `(hidden)`.
     let keepsHidden: Bool
 
@@ -30,7 +30,7 @@ struct FileEntry {
         FileEntry(.mapping(Node.Mapping([])), child(key), line: line, keepsHidden: keepsHidden)
     }
 
-    private func child(_ key: String) -> String { name == "the connector" ? key : "\(name).\(key)" }
+    private func child(_ key: String) -> String { name == "the connector" || name == "the site" ? key : "\(name).\(key)" }
 
     func fault(_ text: String) -> Fault { Fault(line: line, text: "\(name) \(text)") }
 
