@@ -63,6 +63,10 @@ public enum AWSImport {
         {
             document = mended
         }
+        if let other = AWSOutput.refusal(of: document) { throw other }
+        if let enclosed = try EnclosedText.document(in: document, connection: context.options.connection) {
+            document = enclosed
+        }
         return try ImportFormats.format(of: document).read(document, context)
     }
 }

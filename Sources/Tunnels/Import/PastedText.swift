@@ -3,7 +3,9 @@
 enum PastedText {
     static func mend(_ lines: [ImportDocument.Line]) -> [ImportDocument.Line] {
         var lines = lines
-        for index in lines.indices where lines[index].text.utf8.contains(where: { $0 >= 0x80 }) {
+        for index in lines.indices {
+            if lines[index].text.utf8.contains(0x1B) { lines[index].text = trimmed(withoutColours(lines[index].text)) }
+            guard lines[index].text.utf8.contains(where: { $0 >= 0x80 }) else { continue }
             lines[index].text = trimmed(plain(lines[index].text))
         }
         for index in lines.indices {
@@ -12,8 +14,16 @@ enum PastedText {
             if bytes.contains(UInt8(ascii: "&")) { lines[index].text = trimmed(withoutEntities(lines[index].text)) }
         }
         if areNumbered(lines) { change(&lines) { number($0).map { trimmed(Substring($0.rest)) } ?? $0 } }
-        if areQuoted(lines) {
-            change(&lines) { $0.utf8.first == UInt8(ascii: ">") ? trimmed(Substring($0.utf8.dropFirst())) : $0 }
+        // A quotation of a quotation, an added file in a list of changes, a table of one column.
+        var depth = 0
+        while depth < 8, let mark = mark(lines) {
+            depth += 1
+            change(&lines) { line in
+                guard line.utf8.first == mark else { return line }
+                let rest = trimmed(Substring(line.utf8.dropFirst()))
+                guard mark == UInt8(ascii: "|"), rest.utf8.last == mark else { return rest }
+                return trimmed(Substring(rest.utf8.dropLast()))
+            }
         }
         change(&lines) { line in
             let text = withoutPrompt(line)
@@ -116,9 +126,26 @@ enum PastedText {
         return rising * 10 >= lines.count * 9
     }
 
-    /// Nearly every line is a quotation, as in mail and Markdown.
-    private static func areQuoted(_ lines: [ImportDocument.Line]) -> Bool {
-        lines.count >= 10 && lines.count(where: { $0.text.utf8.first == UInt8(ascii: ">") }) * 10 >= lines.count * 9
+    /// What nearly every line begins with: `>` of a quotation, `+` of an added line, `|` of a table.
+    private static func mark(_ lines: [ImportDocument.Line]) -> UInt8? {
+        guard lines.count >= 10 else { return nil }
+        return ">+|".utf8.first { mark in
+            lines.count(where: { $0.text.utf8.first == mark }) * 10 >= lines.count * 9
+        }
+    }
+
+    /// Without the sequences by which a terminal changes colour (ECMA-48 §5.4).
+    private static func withoutColours(_ text: String) -> String {
+        var result: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == 0x1B, rest.first == UInt8(ascii: "[") else {
+                result.append(byte)
+                continue
+            }
+            rest = rest.dropFirst().drop { !(0x40...0x7E).contains($0) }.dropFirst()
+        }
+        return String(decoding: result, as: UTF8.self)
     }
 
     // MARK: Prompts

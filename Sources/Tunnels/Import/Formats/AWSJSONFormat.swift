@@ -40,7 +40,11 @@ struct AWSJSONFormat: ImportFormat {
 
     /// The connection objects of any of the shapes.
     private static func connections(_ root: JSONTree) throws(ImportError) -> [JSONTree] {
-        if let list = root["VpnConnections"]?.array ?? root.array {
+        if let list = root["VpnConnections"]?.array ?? root.array,
+            list.isEmpty || list.contains(where: {
+                $0["VpnConnectionId"] != nil || $0["CustomerGatewayConfiguration"] != nil || !$0.isObject
+            })
+        {
             guard !list.isEmpty else {
                 throw ImportError(
                     .missingValue, at: Place(line: root.line), field: "VpnConnections",
@@ -51,6 +55,8 @@ struct AWSJSONFormat: ImportFormat {
         }
         if let one = root["VpnConnection"] { return [one] }
         if root["VpnConnectionId"] != nil || root["CustomerGatewayConfiguration"] != nil { return [root] }
+        let found = OtherToolsJSON.connections(root)
+        if !found.isEmpty { return found }
         throw ImportError(
             .unknownFormat, at: Place(line: root.line),
             "this JSON holds no VPN connection: there is no VpnConnections, VpnConnection or "

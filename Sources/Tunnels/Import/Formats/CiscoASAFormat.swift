@@ -10,11 +10,8 @@ struct CiscoASAFormat: ImportFormat {
         if let map = document.lines.first(where: {
             $0.text.hasPrefix("crypto map ") && $0.text.containsBytes("set peer")
         }) {
-            throw ImportError(
-                .unreadableFormat, at: Place(line: map.number),
-                "this is a policy-based Cisco ASA configuration (a crypto map), which has no addresses inside the "
-                    + "tunnels and cannot become a route-based one; Gatehouse reads \(ImportFormats.readable)",
-                remedy: ImportFormats.useInstead)
+            throw UnreadableFormat("a policy-based Cisco ASA configuration (a crypto map)", isPolicyBased: true)
+                .refusal(document, context, at: map)
         }
         try TextFile.checkWhole(document, context)
         var connection = VPNConnection(format: "aws-cisco-asa")

@@ -16,7 +16,12 @@ struct CiscoIOSFormat: ImportFormat {
         connection.lacks = [.customerAddress]
         var reader = CiscoReader(context: context)
         for line in document.lines { try reader.take(line) }
-        TextFile.finish(try reader.tunnels(&connection), document, into: &connection)
+        let tunnels = try reader.tunnels(&connection)
+        if tunnels.isEmpty, let map = document.lines.first(where: { $0.text.hasPrefix("crypto map ") }) {
+            throw UnreadableFormat("a policy-based Cisco IOS configuration (a crypto map)", isPolicyBased: true)
+                .refusal(document, context, at: map)
+        }
+        TextFile.finish(tunnels, document, into: &connection)
         return connection
     }
 }

@@ -41,6 +41,7 @@ enum ImportFormats {
         },
         CiscoASAFormat(),
         CiscoIOSFormat(),
+        DeviceWithoutReader(),
         GenericTextFormat(),
     ]
 
@@ -84,7 +85,10 @@ struct UnreadableFormat: ImportFormat {
     private let isPolicyBased: Bool
     private let test: @Sendable (ImportDocument) -> Bool
 
-    init(_ title: String, isPolicyBased: Bool = false, _ test: @escaping @Sendable (ImportDocument) -> Bool) {
+    init(
+        _ title: String, isPolicyBased: Bool = false,
+        _ test: @escaping @Sendable (ImportDocument) -> Bool = { _ in false }
+    ) {
         self.title = title
         self.isPolicyBased = isPolicyBased
         self.test = test
@@ -93,14 +97,20 @@ struct UnreadableFormat: ImportFormat {
     func recognises(_ document: ImportDocument) -> Bool { test(document) }
 
     func read(_ document: ImportDocument, _ context: ImportContext) throws(ImportError) -> VPNConnection {
+        throw refusal(document, context)
+    }
+
+    func refusal(
+        _ document: ImportDocument, _ context: ImportContext, at line: ImportDocument.Line? = nil
+    ) -> ImportError {
         var reason = "this is \(title)"
         if isPolicyBased { reason += ", which has no addresses inside the tunnels and cannot become a route-based one" }
         if let (word, line) = document.placeholder(context.profile.placeholders) {
             reason += ", and line \(line.number) still holds the placeholder \(word)"
         }
-        throw ImportError(
-            .unreadableFormat, reason + "; Gatehouse reads \(ImportFormats.readable)",
-            remedy: ImportFormats.useInstead)
+        return ImportError(
+            .unreadableFormat, at: line.map { Place(line: $0.number) },
+            reason + "; Gatehouse reads \(ImportFormats.readable)", remedy: ImportFormats.useInstead)
     }
 }
 
