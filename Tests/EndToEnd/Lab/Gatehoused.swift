@@ -107,11 +107,12 @@ final class Gatehoused: Sendable {
     private let folder: String
     private let process = ProcessBox()
 
-    /// Starts the daemon with an empty store and waits until it answers.
-    init(_ lab: Lab, on host: Host = .gateway) async throws {
+    /// Starts the daemon with an empty store and waits until it answers. Two on one host, one after the other, need
+    /// different names.
+    init(_ lab: Lab, on host: Host = .gateway, name: String = "gatehouse") async throws {
         self.lab = lab
         self.host = host
-        folder = lab.file("gatehouse-\(host)")
+        folder = lab.file("\(name)-\(host)")
         try FileManager.default.createDirectory(atPath: folder + "/state", withIntermediateDirectories: true)
         try await start()
     }
