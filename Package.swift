@@ -79,6 +79,7 @@ let package = Package(
         room("ESP", ["Base", "Cryptography"]),
         room("IKE", ["Base", "Cryptography"]),
         room("Tunnels", ["Base", "Cryptography", "IKE", "XML", "Profiles", yams]),
+        room("Identity", ["Base", "Cryptography", "XML"]),
 
         // Shells.
         room("Store", ["Base", "Cryptography", "Tunnels", grdb]),
