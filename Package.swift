@@ -70,6 +70,7 @@ let package = Package(
         // Engines and their words: no I/O.
         room("Base", []),
         room("Cryptography", ["Base", "COpenSSL"]),
+        room("JSONText", ["Cryptography"]),
         room("XML", ["Base", "CXML2"]),
         .target(
             name: "Profiles", path: "Profiles",
@@ -78,7 +79,7 @@ let package = Package(
             }, swiftSettings: strict),
         room("ESP", ["Base", "Cryptography"]),
         room("IKE", ["Base", "Cryptography"]),
-        room("Tunnels", ["Base", "Cryptography", "IKE", "XML", "Profiles", yams]),
+        room("Tunnels", ["Base", "Cryptography", "IKE", "JSONText", "XML", "Profiles", yams]),
         room("Identity", ["Base", "Cryptography", "XML"]),
 
         // Shells.
@@ -87,8 +88,8 @@ let package = Package(
         room(
             "Portal",
             [
-                "Base", "Cryptography", "Tunnels", hummingbird, hummingbirdCore, httpTypes, nioCore, nioPosix, nioHTTP1,
-                logging,
+                "Base", "Cryptography", "JSONText", "Tunnels", hummingbird, hummingbirdCore, httpTypes, nioCore,
+                nioPosix, nioHTTP1, logging,
             ]),
         room("Gateway", ["Base", "Cryptography", "IKE", "Tunnels", "Host", "Store", "Portal", logging, yams]),
         .executableTarget(
@@ -97,7 +98,8 @@ let package = Package(
         .executableTarget(
             name: "gatehouse",
             dependencies: [
-                "Base", "Cryptography", "IKE", "Tunnels", "Portal", "Host", argumentParser, yams, nioCore, nioPosix, nioHTTP1,
+                "Base", "Cryptography", "IKE", "JSONText", "Tunnels", "Portal", "Host", argumentParser, yams, nioCore,
+                nioPosix, nioHTTP1,
             ],
             swiftSettings: strict),
 
@@ -130,13 +132,13 @@ let package = Package(
         .target(
             name: "PortalFake", dependencies: ["Base", "Cryptography", "IKE", "Tunnels", "Portal"],
             path: "Tests/PortalFake", swiftSettings: strict),
-        tests("Portal", ["PortalFake", "Base", "Cryptography", "Tunnels", logging]),
-        tests("gatehouse", ["PortalFake", "Portal", "Base", "Cryptography", "IKE", "Tunnels", logging]),
+        tests("Portal", ["PortalFake", "Base", "Cryptography", "JSONText", "Tunnels", logging]),
+        tests("gatehouse", ["PortalFake", "Portal", "Base", "Cryptography", "IKE", "JSONText", "Tunnels", logging]),
         tests("Gateway", ["Base", "Cryptography", "Host", "IKE", "Portal", "Store", "Tunnels"]),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
         .target(
             name: "FuzzTargets",
-            dependencies: ["Base", "Cryptography", "ESP", "IKE", "Portal", "PortalFake", "Tunnels"],
+            dependencies: ["Base", "Cryptography", "ESP", "IKE", "JSONText", "Portal", "PortalFake", "Tunnels"],
             path: "Tests/Fuzz/Targets", swiftSettings: strict),
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: strict),

@@ -1,4 +1,5 @@
 import Cryptography
+import JSONText
 import Portal
 import PortalFake
 import Testing

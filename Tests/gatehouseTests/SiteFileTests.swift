@@ -1,6 +1,7 @@
 import Base
 import Cryptography
 import IKE
+import JSONText
 import Portal
 import PortalFake
 import Testing

@@ -1,6 +1,7 @@
 import Base
 import Cryptography
 import FoundationEssentials
+import JSONText
 import Tunnels
 
 /// What both sockets answer.

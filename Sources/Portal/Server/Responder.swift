@@ -1,6 +1,7 @@
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
+import JSONText
 import Logging
 import NIOCore
 import Tunnels

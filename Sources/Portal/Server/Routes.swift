@@ -1,3 +1,4 @@
+import JSONText
 import Tunnels
 
 /// A request as an endpoint sees it: already matched, decoded and bounded.

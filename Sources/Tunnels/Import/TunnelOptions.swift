@@ -1,5 +1,6 @@
 internal import Base
 internal import Cryptography
+import JSONText
 
 /// `Options.TunnelOptions` of the API: what each endpoint accepts. They win over the XML, which shows a minimum.
 /// A tunnel is found by its outside address, never by its position: AWS lists them in any order.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Cryptography
+import JSONText
 import Portal
 import Tunnels
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Host
+import JSONText
 import Portal
 import Tunnels
 

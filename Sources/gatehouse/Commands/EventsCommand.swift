@@ -1,5 +1,6 @@
 import ArgumentParser
 import FoundationEssentials
+import JSONText
 import Portal
 import Tunnels
 

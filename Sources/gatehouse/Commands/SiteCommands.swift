@@ -3,6 +3,7 @@ import Base
 import Cryptography
 import FoundationEssentials
 import Host
+import JSONText
 import Portal
 import Tunnels
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Base
+import JSONText
 import NIOCore
 import Portal
 import Tunnels

@@ -2,6 +2,7 @@ import Base
 import Cryptography
 import FoundationEssentials
 import IKE
+import JSONText
 import Portal
 import Tunnels
 

@@ -1,5 +1,6 @@
 import Base
 import Dispatch
+import JSONText
 @testable import Portal
 import PortalFake
 import Synchronization

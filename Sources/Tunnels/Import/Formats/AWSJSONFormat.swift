@@ -1,4 +1,5 @@
 internal import Base
+import JSONText
 internal import XML
 
 /// The JSON of `aws ec2 describe-vpn-connections` and its relatives: the XML in a string, and beside it the tunnel
@@ -11,7 +12,7 @@ struct AWSJSONFormat: ImportFormat {
     }
 
     func read(_ document: ImportDocument, _ context: ImportContext) throws(ImportError) -> VPNConnection {
-        let root = try JSONTree.parse(document.text)
+        let root = try Self.tree(document.text)
         if let sample = root["VpnConnectionDeviceSampleConfiguration"] {
             return try unwrapped(sample, context)
         }
@@ -22,6 +23,16 @@ struct AWSJSONFormat: ImportFormat {
     }
 
     /// `get-vpn-connection-device-sample-configuration`: one of the text formats as a JSON string.
+    private static func tree(_ text: String) throws(ImportError) -> JSONTree {
+        do {
+            return try JSONTree.parse(text)
+        } catch {
+            throw ImportError(
+                .malformed, at: Place(line: error.line), "not valid JSON: " + error.reason,
+                remedy: "Save the output of 'aws ec2 describe-vpn-connections' again, whole and unedited.")
+        }
+    }
+
     private func unwrapped(_ sample: JSONTree, _ context: ImportContext) throws(ImportError) -> VPNConnection {
         guard let text = sample.string, !context.isUnwrapped else {
             throw ImportError(

@@ -1,3 +1,5 @@
+import JSONText
+
 /// VPN connections in the JSON of tools that ask AWS for someone: Terraform's state and outputs, Ansible's and Pulumi's
 /// results. They have AWS's document whole, and name the fields around it in their own style.
 enum OtherToolsJSON {

@@ -1,6 +1,6 @@
 /// JSON (RFC 8259) as a tree that knows its lines, so that a message can say where a field stands.
-struct JSONTree: Sendable {
-    enum Value: Sendable {
+public struct JSONTree: Sendable {
+    public enum Value: Sendable {
         case null
         case bool(Bool)
         /// As written.
@@ -10,48 +10,54 @@ struct JSONTree: Sendable {
         case object([String: JSONTree])
     }
 
-    var value: Value
+    public var value: Value
     /// From 1.
-    var line: Int
+    public var line: Int
 
-    static let depthLimit = 64
+    public init(value: Value, line: Int) {
+        self.value = value
+        self.line = line
+    }
 
-    /// Reads one value. Bounded in depth, linear in time.
-    static func parse(_ text: String) throws(ImportError) -> JSONTree {
+    /// Levels of arrays and objects within each other.
+    public static let depthLimit = 64
+
+    /// Reads one value. Bounded in depth, linear in time; a member that stands twice in an object is refused.
+    public static func parse(_ text: String) throws(JSONError) -> JSONTree {
         var parser = Parser(bytes: Array(text.utf8))
         return try parser.document()
     }
 
-    subscript(key: String) -> JSONTree? {
+    public subscript(key: String) -> JSONTree? {
         guard case .object(let fields) = value, let field = fields[key] else { return nil }
         if case .null = field.value { return nil }
         return field
     }
 
     /// The first of several spellings that is there.
-    subscript(any keys: String...) -> JSONTree? {
+    public subscript(any keys: String...) -> JSONTree? {
         for key in keys {
             if let field = self[key] { return field }
         }
         return nil
     }
 
-    var string: String? {
+    public var string: String? {
         if case .string(let text) = value { return text }
         return nil
     }
 
-    var array: [JSONTree]? {
+    public var array: [JSONTree]? {
         if case .array(let items) = value { return items }
         return nil
     }
 
-    var isObject: Bool {
+    public var isObject: Bool {
         if case .object = value { return true }
         return false
     }
 
-    var bool: Bool? {
+    public var bool: Bool? {
         switch value {
         case .bool(let value): value
         case .string("true"), .string("True"): true
@@ -61,7 +67,7 @@ struct JSONTree: Sendable {
     }
 
     /// A number, or a text that is one, as written.
-    var scalar: String? {
+    public var scalar: String? {
         switch value {
         case .number(let text), .string(let text): text
         default: nil
@@ -75,18 +81,17 @@ struct JSONTree: Sendable {
 
         init(bytes: [UInt8]) { self.bytes = bytes }
 
-        mutating func document() throws(ImportError) -> JSONTree {
+        mutating func document() throws(JSONError) -> JSONTree {
             let tree = try value(depth: 0)
             skipBlanks()
             guard at == bytes.count else { throw fault("there is text after the end of the JSON value") }
             return tree
         }
 
-        private func fault(_ reason: String) -> ImportError {
-            ImportError(
-                .malformed, at: Place(line: line), "not valid JSON: " + reason,
-                remedy: "Save the output of 'aws ec2 describe-vpn-connections' again, whole and unedited.")
-        }
+        private func fault(_ reason: String) -> JSONError { JSONError(line: line, reason: reason) }
+
+        /// A field name of the text, short enough for a message.
+        private func quoted(_ key: String) -> String { "\"\(key.prefix(60))\"" }
 
         private mutating func skipBlanks() {
             while at < bytes.count {
@@ -107,7 +112,7 @@ struct JSONTree: Sendable {
             return true
         }
 
-        private mutating func value(depth: Int) throws(ImportError) -> JSONTree {
+        private mutating func value(depth: Int) throws(JSONError) -> JSONTree {
             guard depth <= JSONTree.depthLimit else {
                 throw fault("values are nested deeper than \(JSONTree.depthLimit)")
             }
@@ -126,7 +131,7 @@ struct JSONTree: Sendable {
             }
         }
 
-        private mutating func object(depth: Int) throws(ImportError) -> Value {
+        private mutating func object(depth: Int) throws(JSONError) -> Value {
             at += 1
             var fields: [String: JSONTree] = [:]
             if take(UInt8(ascii: "}")) { return .object(fields) }
@@ -145,7 +150,7 @@ struct JSONTree: Sendable {
             return .object(fields)
         }
 
-        private mutating func array(depth: Int) throws(ImportError) -> Value {
+        private mutating func array(depth: Int) throws(JSONError) -> Value {
             at += 1
             var items: [JSONTree] = []
             if take(UInt8(ascii: "]")) { return .array(items) }
@@ -154,13 +159,13 @@ struct JSONTree: Sendable {
             return .array(items)
         }
 
-        private func end(_ bracket: String) -> ImportError {
+        private func end(_ bracket: String) -> JSONError {
             fault(
                 at < bytes.count
                     ? "a comma or '\(bracket)' was expected" : "it ends before '\(bracket)': the file was cut short")
         }
 
-        private mutating func word(_ word: StaticString, _ value: Value) throws(ImportError) -> Value {
+        private mutating func word(_ word: StaticString, _ value: Value) throws(JSONError) -> Value {
             let count = word.utf8CodeUnitCount
             guard bytes.count - at >= count,
                 word.withUTF8Buffer({ expected in (0..<count).allSatisfy { bytes[at + $0] == expected[$0] } })
@@ -169,9 +174,9 @@ struct JSONTree: Sendable {
             return value
         }
 
-        private mutating func number() throws(ImportError) -> String {
+        private mutating func number() throws(JSONError) -> String {
             let start = at
-            func digits() throws(ImportError) {
+            func digits() throws(JSONError) {
                 let first = at
                 while at < bytes.count, (48...57).contains(bytes[at]) { at += 1 }
                 guard at > first else { throw fault("a digit was expected in a number") }
@@ -190,7 +195,7 @@ struct JSONTree: Sendable {
             return String(decoding: bytes[start..<at], as: UTF8.self)
         }
 
-        private mutating func string() throws(ImportError) -> String {
+        private mutating func string() throws(JSONError) -> String {
             at += 1
             var result: [UInt8] = []
             while true {
@@ -218,7 +223,7 @@ struct JSONTree: Sendable {
             }
         }
 
-        private mutating func escape(into result: inout [UInt8]) throws(ImportError) {
+        private mutating func escape(into result: inout [UInt8]) throws(JSONError) {
             guard at < bytes.count else { throw fault("a text has no closing quotation mark: the file was cut short") }
             let byte = bytes[at]
             at += 1
@@ -247,7 +252,7 @@ struct JSONTree: Sendable {
             }
         }
 
-        private mutating func hexadecimal() throws(ImportError) -> UInt32 {
+        private mutating func hexadecimal() throws(JSONError) -> UInt32 {
             guard bytes.count - at >= 4 else { throw fault("\\u needs four hexadecimal digits") }
             var value: UInt32 = 0
             for _ in 0..<4 {
@@ -263,4 +268,14 @@ struct JSONTree: Sendable {
             return value
         }
     }
+}
+
+/// Why a text is not JSON.
+public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Of the text, from 1.
+    public var line: Int
+    /// One clause, without a full stop.
+    public var reason: String
+
+    public var description: String { "line \(line): \(reason)" }
 }
