@@ -80,7 +80,7 @@ let package = Package(
         room("ESP", ["Base", "Cryptography"]),
         room("IKE", ["Base", "Cryptography"]),
         room("Tunnels", ["Base", "Cryptography", "IKE", "JSONText", "XML", "Profiles", yams]),
-        room("Identity", ["Base", "Cryptography", "XML"]),
+        room("Identity", ["Base", "Cryptography", "JSONText", "XML", jwtKit]),
 
         // Shells.
         room("Store", ["Base", "Cryptography", "Tunnels", grdb]),
@@ -98,8 +98,8 @@ let package = Package(
         .executableTarget(
             name: "gatehouse",
             dependencies: [
-                "Base", "Cryptography", "IKE", "JSONText", "Tunnels", "Portal", "Host", argumentParser, yams, nioCore,
-                nioPosix, nioHTTP1,
+                "Base", "Cryptography", "Identity", "IKE", "JSONText", "Tunnels", "Portal", "Host", argumentParser, yams,
+                nioCore, nioPosix, nioHTTP1,
             ],
             swiftSettings: strict),
 
@@ -127,6 +127,7 @@ let package = Package(
         tests(
             "Tunnels", ["Base", "Cryptography", "IKE", "XML", "Profiles"],
             resources: [.copy("Samples"), .copy("Plans")]),
+        tests("Identity", ["Base", "JSONText"], resources: [.copy("Samples")]),
         tests("Store", ["Base", "Cryptography", "IKE", "Tunnels", grdb]),
         tests("Host", ["Base", "Cryptography", "ESP", "IKE", "Tunnels", "CLinux"]),
         .target(

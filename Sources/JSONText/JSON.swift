@@ -19,6 +19,19 @@ public enum JSON: Hashable, Sendable {
         }
     }
 
+    /// What was read, with the members of objects in the order of their names.
+    public init(_ tree: JSONTree) {
+        switch tree.value {
+        case .null: self = .null
+        case .bool(let value): self = .bool(value)
+        case .number(let digits): self = .number(digits)
+        case .string(let value): self = .string(value)
+        case .array(let items): self = .array(items.map { JSON($0) })
+        case .object(let members):
+            self = .object(members.sorted { $0.key < $1.key }.map { Member($0.key, JSON($0.value)) })
+        }
+    }
+
     /// The value as JSON text (RFC 8259): on one line, or indented by two spaces for people. Slashes are not escaped.
     public func text(isPretty: Bool = false) -> String {
         var text = ""

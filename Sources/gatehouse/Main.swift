@@ -14,7 +14,8 @@ import Glibc
         version: gatehouseVersion,
         subcommands: [
             ImportCommand.self, StatusCommand.self, ExplainCommand.self, EventsCommand.self, ConnectorCommand.self,
-            ExportCommand.self, ApplyCommand.self, DoctorCommand.self, AuditCommand.self, ReloadCommand.self,
+            IdPCommand.self, ExportCommand.self, ApplyCommand.self, DoctorCommand.self, AuditCommand.self,
+            ReloadCommand.self,
         ])
 
     @OptionGroup var shared: SharedOptions

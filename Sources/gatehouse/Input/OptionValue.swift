@@ -48,6 +48,17 @@ enum OptionValue {
         return values
     }
 
+    /// A moment: RFC 3339, or whole seconds since 1970.
+    static func moment(_ text: String) throws -> WallTime {
+        if let seconds = Int64(text), 0...9_000_000_000 ~= seconds {
+            return WallTime(nanoseconds: seconds * 1_000_000_000)
+        }
+        guard let time = WallTime(rfc3339: text) else {
+            throw ValidationError("must be a time such as 2026-11-23T23:20:00Z or 1795476000, in seconds since 1970.")
+        }
+        return time
+    }
+
     /// Seconds: `3600`, `3600s`, `60m`, `8h` or `1d`, from `minimum` up to a week.
     static func seconds(from minimum: Int) -> @Sendable (String) throws -> Int {
         { text in

@@ -1,0 +1,8 @@
+import ArgumentParser
+
+/// `gatehouse idp`.
+struct IdPCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "idp", abstract: "The identity providers that people sign in with.",
+        subcommands: [IdPCheckTokenCommand.self])
+}
