@@ -1,11 +1,12 @@
 # The daemons of the lab: our own and strongSwan. Sourced after common.sh and topology.sh.
 
-# start_gatehoused HOST: with an empty store unless one is there. Its sockets are in $folder/HOST/run.
+# start_gatehoused HOST: with an empty store unless one is there. Its sockets are in $folder/HOST/run. $data_path says
+# what carries its packets.
 start_gatehoused() {
     local host=$1
     mkdir -p "$folder/$host/state"
     start "$host" "$host" "$binaries/gatehoused" --state-directory "$folder/$host/state" \
-        --runtime-directory "$folder/$host/run" --data-path userspace --log-level info
+        --runtime-directory "$folder/$host/run" --data-path "${data_path:-userspace}" --log-level info
     wait_for 20 "gatehoused on $host" has_begun "$host" && is_answering "$host" || {
         tail -n 20 "$folder/$host.log" >&2
         die "gatehoused on $host does not answer; the end of its log stands above."
@@ -58,15 +59,31 @@ YAML
 }
 
 # start_strongswan HOST LOCAL REMOTE NETWORK PSK IKE ESP [INSIDE]: one connection "peer" with a child "net", everything
-# to everything. NETWORK is routed into the tunnel while it is up. kernel-libipsec would route everything into the
-# tunnel, so its routing table is consulted after the main one.
+# to everything. NETWORK is routed into the tunnel while it is up. $strongswan_esp says who does its ESP:
+#   libipsec   strongSwan itself, in UDP (the default). It would route everything into the tunnel, so its routing table
+#              is consulted after the main one.
+#   kernel     the kernel, with an XFRM interface
+#   policy     the kernel, with the policies of $strongswan_selectors, "LOCAL REMOTE"
+# $strongswan_connection and $strongswan_child are further lines of swanctl.conf.
 start_strongswan() {
     local host=$1 local=$2 remote=$3 network=$4 psk=$5 ike=$6 esp=$7 inside=${8:-} d=$folder/$1
+    local plugins=kernel-netlink device=ipsec0 encap=no child=${strongswan_child:-} selectors="0.0.0.0/0 0.0.0.0/0"
+    local routes=no
+    case ${strongswan_esp:-libipsec} in
+    libipsec) plugins="kernel-libipsec kernel-netlink" encap=yes routes=yes ;;
+    kernel)
+        device=xfrm0 child+=$'\nif_id_in = 7\nif_id_out = 7'
+        ip -n "$lab-$host" link show xfrm0 >/dev/null 2>&1 || ip -n "$lab-$host" -batch - <<<"link add xfrm0 type xfrm dev wan if_id 7
+            link set xfrm0 mtu 1400 up"
+        ;;
+    policy) device="wan via 203.0.113.1" selectors=$strongswan_selectors ;;
+    esac
     mkdir -p "$d/swanctl"
     rm -rf "$d/vici" "$d/up"
     cat >"$d/strongswan.conf" <<CONF
 charon-systemd {
-    load = random nonce openssl pem pkcs1 pubkey x509 kdf hmac gcm chapoly kernel-libipsec kernel-netlink socket-default vici updown
+    load = random nonce openssl pem pkcs1 pubkey x509 kdf hmac gcm chapoly $plugins socket-default vici updown
+    install_routes = $routes
     install_virtual_ip = no
     process_route = no
     routing_table_prio = 40000
@@ -101,9 +118,9 @@ up-client) touch $d/up/\$PLUTO_UNIQUEID ;;
 down-client) rm -f $d/up/\$PLUTO_UNIQUEID ;;
 esac
 if [ -n "\$(ls $d/up)" ]; then
-    ip route replace $network dev ipsec0 metric 100
+    ip route replace $network dev $device metric 100
 else
-    ip route delete $network dev ipsec0 metric 100
+    ip route delete $network dev $device metric 100
 fi
 SCRIPT
     chmod +x "$d/updown"
@@ -116,8 +133,9 @@ connections {
         remote_addrs = $remote
         dpd_delay = 10s
         mobike = no
-        encap = yes
+        encap = $encap
         unique = replace
+        ${strongswan_connection:-}
         local {
             auth = psk
             id = $local
@@ -128,10 +146,11 @@ connections {
         }
         children {
             net {
-                local_ts = 0.0.0.0/0
-                remote_ts = 0.0.0.0/0
+                local_ts = ${selectors% *}
+                remote_ts = ${selectors#* }
                 esp_proposals = $esp
                 updown = $d/updown
+                $child
             }
         }
     }
@@ -147,7 +166,7 @@ CONF
         tail -n 20 "$folder/$host.log" >&2
         die "strongSwan on $host does not answer; the end of its log stands above."
     }
-    [[ -z $inside ]] || ip -n "$lab-$host" addr add "$inside/30" dev ipsec0
+    [[ -z $inside ]] || ip -n "$lab-$host" addr replace "$inside/30" dev "$device"
 }
 
 # swanctl_on HOST WORDS…
