@@ -80,6 +80,8 @@ packages_of_strongswan=(
     "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so=libcharon-extra-plugins"
 )
 
+packages_of_guests=(qemu-system-x86_64=qemu-system-x86 /usr/bin/python3=python3 strip=binutils patchelf=patchelf)
+
 need_swift() {
     command -v swift >/dev/null || die "Swift is not installed. Gatehouse needs Swift 6.2 or newer: swift.org/install"
 }
@@ -107,4 +109,20 @@ build() {
             rm -f "$log"
         fi
     done
+}
+
+# copy_programs FOLDER [PLACE]: gatehoused, gatehouse and the Swift libraries that they need, from $binaries, without
+# symbols, so that they run on a host without Swift: from any folder, or only from PLACE.
+copy_programs() {
+    local folder=$1 place=${2:-\$ORIGIN} program library
+    mkdir -p "$folder"
+    for program in gatehoused gatehouse; do
+        install -m 755 "$binaries/$program" "$folder/"
+        while read -r library; do
+            [[ -e $folder/$(basename "$library") ]] || install -m 644 "$library" "$folder/"
+        done < <(ldd "$binaries/$program" | awk '$3 ~ /\/swift\// { print $3 }')
+    done
+    strip --strip-unneeded "$folder"/*
+    # Libraries are looked for beside the program, not where they were on the machine that built it.
+    patchelf --set-rpath "$place" "$folder"/*
 }

@@ -1,0 +1,180 @@
+# The words that scenarios are written in, in the lab's guest. Sourced; what stands in tools/lib is at hand too.
+#
+# The hosts are those of tools/lib/topology.sh: client - gateway - internet - aws1, aws2 - vpc. A scenario ends at the
+# first step that fails. Waiting is always for a condition and has an end; times are generous, for a loaded machine.
+
+source /lab/tools/lib/common.sh
+for part in topology peers sample; do source "/lab/tools/lib/$part.sh"; done
+lab=lab folder=/lab/out binaries=/lab/bin
+# What carries the gateway's packets. A scenario may say kernel or userspace.
+data_path=auto
+# The peers are strongSwan on the kernel's ESP.
+strongswan_esp=kernel
+# AWS's own default, and what the sample file says.
+suite=aes128-sha1-modp1024
+
+# done_with TEXT: one step was seen to work.
+done_with() { printf 'ok - %s\n' "$*"; }
+
+# check "WHAT" COMMAND…: must hold now.
+check() {
+    local what=$1
+    shift
+    "$@" || die "not true: $what"
+    done_with "$what"
+}
+
+# soon SECONDS "WHAT" COMMAND…: must become true in that time.
+soon() {
+    wait_for "$@" || die "not within $1 s: $2"
+    done_with "$2"
+}
+
+# aws_endpoint NUMBER [IKE [ESP]]: strongSwan, as AWS has configured it for the sample file.
+aws_endpoint() {
+    local i=$(($1 - 1)) ike=${2:-$suite}
+    start_strongswan "aws$1" "${endpoints[i]}" "$customer" "$local_network" "${keys[i]}" \
+        "$ike" "${3:-$ike}" "${inside_aws[i]}"
+    done_with "strongSwan answers as endpoint $1: $ike"
+}
+
+# endpoint_dies NUMBER: like a machine that loses its power; what it knew in its kernel is gone.
+endpoint_dies() {
+    local host=aws$1
+    stop "$host" KILL || true
+    on "$host" ip xfrm state flush
+    on "$host" ip xfrm policy flush
+    ip -n "$lab-$host" link delete xfrm0
+    done_with "endpoint $1 is dead"
+}
+
+# behind_nat: the gateway gets a private address, and the internet's first router translates it to the public one.
+behind_nat() {
+    gateway_address=192.168.77.2
+    ip -n "$lab-gateway" -batch - <<<"addr flush dev wan
+        addr add $gateway_address/24 dev wan
+        route replace default via 192.168.77.1"
+    ip -n "$lab-internet" -batch - <<<"addr add 192.168.77.1/24 dev customer
+        addr add $customer/32 dev lo"
+    on internet nft -f - <<<"table ip nat {
+            chain post {
+                type nat hook postrouting priority srcnat
+                ip saddr $gateway_address snat to $customer
+            }
+        }"
+    done_with "the gateway is behind a NAT"
+}
+
+# ike_blocked / ike_free: the internet drops IKE in both directions, and ESP passes; or lets it pass again.
+ike_blocked() {
+    on internet nft -f - <<<"table inet block {
+            chain forward {
+                type filter hook forward priority 0
+                udp dport 500 drop
+            }
+        }"
+}
+ike_free() { on internet nft delete table inet block; }
+
+# gateway_starts: gatehoused, with what it has stored.
+gateway_starts() {
+    start_gatehoused gateway
+    done_with "gatehoused runs"
+}
+
+# gateway_imports [OPTION…]: the sample file.
+gateway_imports() {
+    gatehouse gateway import aws-vpn "$sample" --local-network "$local_network" --remote-network "$remote_network" \
+        "$@" >"$folder/import" 2>&1 || die "The import failed: $(cat "$folder/import")"
+    done_with "the AWS file is imported"
+}
+
+# gateway_adds NAME IKE_LIFETIME CHILD_LIFETIME SUITE: a connector by hand to endpoint 1, lifetimes in seconds; SUITE is
+# strongSwan's word for it, as in aes256gcm16-prfsha384-ecp384.
+gateway_adds() {
+    local encryption=${4%%-*} rest=${4#*-} group integrity
+    integrity=${rest%-*} group=${rest##*-}
+    local group_number=$(dh_number "$group")
+    connector "$folder/$1.yaml" "$1" initiate "${gateway_address:-$customer}" "${endpoints[0]}" "$local_network" \
+        "$remote_network" "${keys[0]}" "$encryption" "${integrity#prf}" "$group_number" \
+        "${inside_ours[0]} ${inside_aws[0]}"
+    sed -i "s/lifetimeSeconds: 28800/lifetimeSeconds: $2/; s/lifetimeSeconds: 3600/lifetimeSeconds: $3/" \
+        "$folder/$1.yaml"
+    gatehouse gateway connector add --file "$folder/$1.yaml" >"$folder/add" 2>&1 ||
+        die "connector add failed: $(cat "$folder/add")"
+    done_with "connector $1 is stored: $4"
+}
+
+# dh_number NAME: the IANA number of a Diffie-Hellman group.
+dh_number() {
+    local -A numbers=([modp1024]=2 [modp1536]=5 [modp2048]=14 [modp3072]=15 [modp4096]=16 [modp6144]=17 [modp8192]=18
+        [ecp256]=19 [ecp384]=20 [ecp521]=21 [modp2048s256]=24 [curve25519]=31)
+    echo "${numbers[$1]:?no number for the group $1}"
+}
+
+online_tunnels() { tunnels gateway | jq '[.[] | select(.state == "online")] | length'; }
+are_online() { [[ $(online_tunnels) == "$1" ]]; }
+# online NUMBER [SECONDS]: so many tunnels come online.
+online() { soon "${2:-60}" "$1 online" are_online "$1"; }
+
+active_endpoint() { tunnels gateway | jq -r 'first(.[] | select(.isActive) | .remoteAddress) // empty'; }
+is_active() { [[ $(active_endpoint) == "$1" ]]; }
+
+reaches() { on "$1" ping -q -n -c 1 -W 1 "$2"; }
+# traffic [SECONDS]: the client reaches the VPC, and then loses none of 20 packets.
+traffic() {
+    local text
+    soon "${1:-30}" "the VPC answers the client" reaches client "$vpc"
+    text=$(on client ping -q -n -c 20 -i 0.05 -W 3 "$vpc") || die "The VPC stopped answering: $text"
+    [[ $text == *' 0% packet loss'* ]] || die "Packets were lost: $(grep transmitted <<<"$text")"
+    done_with "20 pings, none lost"
+}
+
+# pings_begin [INTERVAL]: a stream of pings in the background; pings_end tells what became of it in $sent and $lost.
+pings_begin() { start pings client ping -n -q -i "${1:-0.05}" -W 3 "$vpc"; }
+pings_end() {
+    local text
+    stop pings INT || true
+    text=$(grep transmitted "$folder/pings.log" | tail -n 1)
+    [[ $text =~ ([0-9]+)\ packets\ transmitted,\ ([0-9]+)\ received ]] || die "ping said nothing: $text"
+    # The last one may still have been on its way.
+    sent=${BASH_REMATCH[1]} lost=$((BASH_REMATCH[1] - BASH_REMATCH[2]))
+    ((lost <= 0)) || lost=$((lost - 1))
+    rm -f "$folder/pings.log"
+}
+none_lost() {
+    pings_end
+    ((sent > 10)) || die "Only $sent pings were sent."
+    ((lost == 0)) || die "$lost of $sent pings were lost."
+    done_with "$sent pings under way, none lost"
+}
+
+# kernel_carries HOST: packets went through the SAs of a host's kernel.
+kernel_carries() { [[ $(on "$1" ip -s xfrm state) =~ [1-9][0-9]*\(bytes\) ]]; }
+# endpoint_carries: packets of the tunnels went through an endpoint's kernel.
+endpoint_carries() { kernel_carries aws1 || kernel_carries aws2; }
+
+# key_marks: what changes with the keys, as the endpoint names it: the SPIs of its IKE SAs and child SAs.
+key_marks() {
+    swanctl_on aws1 --list-sas --raw | grep -oE '(initiator-spi|responder-spi|spi-in|spi-out)=[0-9a-f]+' | sort
+}
+
+# nothing_in_clear: no packet of the inner networks was seen on the internet.
+nothing_in_clear() {
+    local clear
+    clear=$(tcpdump -nr "$folder/internet.pcap" "(src net $local_network and dst net $remote_network) or \
+(src net $remote_network and dst net $local_network)" 2>/dev/null | head -n 3)
+    [[ -z $clear ]] || die "In the clear: $clear"
+    done_with "nothing was seen in the clear"
+}
+
+# events KIND: how often that has happened, by the gateway's log.
+events() { gatehouse gateway events --limit 500 --json | jq -s "[.[] | if type == \"array\" then .[] else . end | select(.kind == \"$1\")] | length"; }
+
+# clean_stop: gatehoused ends in an orderly way and leaves nothing.
+clean_stop() {
+    stop gateway || die "gatehoused ended with an error."
+    [[ -z $(on gateway ip xfrm state) ]] || die "It left SAs: $(on gateway ip xfrm state)"
+    [[ -z $(ip -n "$lab-gateway" -o link show | grep -E ': (gh|xfrm)[0-9]') ]] || die "It left an interface."
+    done_with "a clean stop leaves nothing"
+}
