@@ -125,6 +125,26 @@ struct LifecycleTests {
         #expect(pair.a.engine.ikeSACount == 0)
     }
 
+    /// A peer that asks first would otherwise spare us the question for ever, and the doubt would stay.
+    @Test func anIKESAThatTakesOverWhileARequestIsUnansweredAsksAgain() {
+        var mine = Pair.configuration(.a)
+        mine.dpdDelay = .seconds(3600)
+        var pair = Pair(a: mine)
+        pair.connect()
+        pair.loses = { $0.to == .b }
+        pair.give(.a, .checkLiveness(Pair.id))
+        pair.drive(.seconds(4))
+        #expect(pair.count(.a) { if case .retransmitted = $0 { true } else { false } } == 2)
+        let answers = pair.count(.a) { if case .answered = $0 { true } else { false } }
+        pair.loses = { _ in false }
+        pair.give(.b, .rekeyIKE(Pair.id))
+        pair.driveMilliseconds(200)
+        #expect(pair.ikeRekeys(.a) == 1)
+        #expect(pair.count(.a) { if case .answered = $0 { true } else { false } } == answers + 1)
+        pair.drive(.seconds(20))
+        pair.expectOnlyOne()
+    }
+
     @Test func answersTellTheRoundTrip() {
         var pair = Pair()
         pair.connect()

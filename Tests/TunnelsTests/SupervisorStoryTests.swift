@@ -319,12 +319,8 @@ import Testing
 
     @Test func unansweredRequestMovesTheTrafficOnlyWhenTheTunnelIsDumbToo() {
         var world = online()
-        let id = world.connections.first { $0.value.terms.name == "vpn-1" }!.key
-        // From here on the engine says nothing but what is said below.
-        world.agenda.removeAll { if case .checkLiveness(id, _, _) = $0.what { true } else { false } }
-        for attempt in 1...4 {
-            world.receive(.ike(Event(.retransmitted(exchange: "INFORMATIONAL", attempt: attempt), connection: id)))
-        }
+        let (id, sa) = silenced("vpn-1", &world)
+        for attempt in 1...4 { tell(.retransmitted(exchange: "INFORMATIONAL", attempt: attempt), id, sa, &world) }
         world.run(30)
         #expect(world.state("vpn-1") == .online && world.active == ["vpn-1"] && world.count("peer-silent") == 1)
         #expect(world.status("vpn-1")?.dpd.retransmits == 4)
@@ -332,8 +328,46 @@ import Testing
         world.run(16)
         #expect(world.state("vpn-1") == .degraded && world.active == ["vpn-2"])
         #expect(world.count("probe-lost") == 0)
-        world.receive(.ike(Event(.answered(roundTrip: .milliseconds(9), retransmits: 4), connection: id)))
+        tell(.answered(roundTrip: .milliseconds(9), retransmits: 4), id, sa, &world)
         #expect(world.state("vpn-1") == .online && world.count("peer-answers") == 1)
+    }
+
+    /// From now on the engine says nothing of a tunnel but what the test says.
+    private func silenced(_ tunnel: String, _ world: inout SupervisorWorld) -> (ConnectionID, UInt64) {
+        let (id, connection) = world.connections.first { $0.value.terms.name == tunnel }!
+        world.agenda.removeAll { if case .checkLiveness(id, _, _) = $0.what { true } else { false } }
+        return (id, connection.sa!.id)
+    }
+
+    private func tell(_ kind: IKE.Event.Kind, _ id: ConnectionID, _ sa: UInt64, _ world: inout SupervisorWorld) {
+        world.receive(.ike(Event(kind, connection: id, ikeSA: IKESAID(sa))))
+    }
+
+    @Test func doubtGoesOverToTheIKESAThatTakesOverAndEndsWithItsAnswer() {
+        var world = online()
+        let (id, sa) = silenced("vpn-1", &world)
+        world.peers[first]?.answersProbes = false
+        world.run(12)
+        tell(.retransmitted(exchange: "INFORMATIONAL", attempt: 2), id, sa, &world)
+        #expect(world.state("vpn-1") == .degraded)
+        tell(.ikeRekeyed(world.summary(id, sa + 1), previous: IKESAID(sa)), id, sa + 1, &world)
+        #expect(world.state("vpn-1") == .degraded)
+        tell(.answered(roundTrip: .milliseconds(9), retransmits: 0), id, sa + 1, &world)
+        #expect(world.status("vpn-1")?.dpd.retransmits == 0 && world.count("peer-answers") == 1)
+        // What is still sent for the old one is no doubt about the new one.
+        tell(.retransmitted(exchange: "INFORMATIONAL", attempt: 5), id, sa, &world)
+        #expect(world.count("peer-silent") == 1)
+    }
+
+    @Test func doubtEndsWithTheIKESAItIsAbout() {
+        var world = online()
+        let (id, sa) = silenced("vpn-1", &world)
+        tell(.ikeEstablished(world.summary(id, sa + 1)), id, sa + 1, &world)
+        tell(.retransmitted(exchange: "INFORMATIONAL", attempt: 2), id, sa, &world)
+        #expect(world.count("peer-silent") == 1)
+        tell(.ikeClosed(Failure(.replaced, "A newer IKE SA has taken its place.")), id, sa, &world)
+        tell(.retransmitted(exchange: "INFORMATIONAL", attempt: 2), id, sa + 1, &world)
+        #expect(world.count("peer-silent") == 2)
     }
 
     @Test func degradedTunnelKeepsTheTrafficWhenNoneIsBetter() {

@@ -242,7 +242,7 @@ struct SupervisorWorld {
         return nextNumber
     }
 
-    private func summary(_ id: ConnectionID, _ sa: UInt64) -> IKESummary {
+    func summary(_ id: ConnectionID, _ sa: UInt64) -> IKESummary {
         IKESummary(
             initiatorSPI: sa, responderSPI: sa + 1_000_000, isInitiator: true,
             suite: IKESuite(encryption: .aes256gcm16, integrity: nil, prf: .sha256, group: .ecp256),

@@ -205,7 +205,7 @@ extension Engine {
     /// Children and plans go over to the new IKE SA.
     mutating func handOver(_ sa: inout IKESA, to successor: UInt64) {
         let children = sa.children
-        let tasks = sa.tasks.filter { $0 != .rekeyIKE && $0 != .deleteIKE }
+        let tasks = legacy(sa)
         sa.children = []
         sa.tasks = []
         let previous = sa.id
@@ -222,6 +222,13 @@ extension Engine {
         }
     }
 
+    /// What the successor of an SA is to do. A doubt whether the peer hears us is not settled by the old one any more.
+    private func legacy(_ sa: IKESA) -> [PlannedTask] {
+        let tasks = sa.tasks.filter { $0 != .rekeyIKE && $0 != .deleteIKE }
+        guard let request = sa.request, request.retransmissions > 0 else { return tasks }
+        return tasks.filter { $0 != .liveness(isForced: true) } + [.liveness(isForced: true)]
+    }
+
     /// A request on a provisional SA: the peer has settled on it, whatever has become of our own rekey.
     mutating func adopt(_ sa: inout IKESA) {
         guard sa.isEstablished, let predecessor = sa.predecessor else { return }
@@ -232,7 +239,7 @@ extension Engine {
         with(predecessor) { engine, old in
             guard old.isEstablished else { return }
             (children, old.children) = (old.children, [])
-            tasks = old.tasks.filter { $0 != .rekeyIKE && $0 != .deleteIKE }
+            tasks = engine.legacy(old)
             duplicateCheckAt = old.duplicateCheckAt
             engine.retire(&old)
         }

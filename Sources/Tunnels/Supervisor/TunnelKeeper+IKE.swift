@@ -49,7 +49,7 @@ extension TunnelKeeper {
         lossReason = nil
         hasAskedForChild = false
         upSince = nil
-        isSuspect = false
+        suspect = nil
         desk.timers.remove(.tunnel(key, .probe))
     }
 
@@ -66,7 +66,7 @@ extension TunnelKeeper {
         lastError = nil
         repeated = nil
         isCleared = false
-        isSuspect = false
+        suspect = nil
         lastSeen = desk.now
         desk.timers.remove(.tunnel(key, .loss))
         setAttempt(.none, nil, &desk)
@@ -91,6 +91,8 @@ extension TunnelKeeper {
         case .ikeRekeyed(let summary, let previous):
             phase1.removeAll { $0.id == previous }
             add(summary, ikeSA)
+            // The engine asks again on the new one; its answer, or none, decides.
+            if suspect == previous { suspect = ikeSA }
             lastSeen = desk.now
             if isUp { lastError = nil }
             announceWeaknesses(&desk)
@@ -120,11 +122,11 @@ extension TunnelKeeper {
             self.roundTrip = roundTrip
             self.retransmits = retransmits
             if isSuspect {
-                isSuspect = false
+                suspect = nil
                 log(.info, "peer-answers", "the peer answers again, after \(roundTrip.words).", &desk)
             }
         case .retransmitted(let exchange, let count):
-            retransmitted(exchange, count, &desk)
+            retransmitted(ikeSA, exchange, count, &desk)
         case .peerMoved(let path):
             log(.info, "peer-moved", "the peer is now at \(path.remote).", &desk)
             for index in children.indices { children[index].sa.path = path }
@@ -145,6 +147,7 @@ extension TunnelKeeper {
             // One that was replaced, or whose attempt has failed already, is no news.
             guard phase1.contains(where: { $0.id == ikeSA }) else { return }
             phase1.removeAll { $0.id == ikeSA }
+            if suspect == ikeSA { suspect = nil }
         } else {
             phase1 = []
         }
@@ -193,13 +196,13 @@ extension TunnelKeeper {
         }
     }
 
-    private mutating func retransmitted(_ exchange: String, _ count: Int, _ desk: inout Desk) {
+    private mutating func retransmitted(_ ikeSA: IKESAID?, _ exchange: String, _ count: Int, _ desk: inout Desk) {
         retransmits = count
-        // First contacts are of another SA than the one that carries the traffic.
-        guard isUp, !isSuspect, count >= desk.configuration.suspectRetransmits, exchange != "IKE_SA_INIT",
-            exchange != "IKE_AUTH"
+        // First contacts, and what is left of an SA that was replaced, say nothing of the one that carries the traffic.
+        guard isUp, !isSuspect, count >= desk.configuration.suspectRetransmits,
+            let standing = phase1.first(where: { $0.id == ikeSA })
         else { return }
-        isSuspect = true
+        suspect = standing.id
         let words = "the peer has left a request (\(exchange)) unanswered, sent \(count + 1) times."
         log(.warning, "peer-silent", words, &desk)
     }

@@ -82,7 +82,8 @@ struct TunnelKeeper: Sendable {
     var lastSeen: Tick?
     var roundTrip: Tick.Span?
     var retransmits = 0
-    var isSuspect = false
+    /// The IKE SA on which the peer leaves requests unanswered.
+    var suspect: IKESAID?
     var probe = Probe()
 
     struct Probe: Sendable {
@@ -107,6 +108,7 @@ struct TunnelKeeper: Sendable {
     /// Packets can pass.
     var isUp: Bool { link == .open && children.contains { $0.isEstablished } }
     var isHealthy: Bool { state == .online }
+    var isSuspect: Bool { suspect != nil }
     var currentPhase1: IKESummary? { phase1.last?.summary }
     var currentChildren: [ChildSA] { children.filter { $0.isEstablished && !$0.isSuperseded }.map(\.sa) }
 
