@@ -15,7 +15,7 @@ struct Reference {
     }
 
     let scenario: Scenario
-    /// Whether a host's definition is in force.
+    /// Whether the definition that a host last read is in force.
     private(set) var isEnabled: [Bool]
     /// Generations of pre-shared keys, by host and tunnel.
     private(set) var keys: [[Int]]
@@ -38,8 +38,8 @@ struct Reference {
         keysDifferSince[tunnel] = differ ? keysDifferSince[tunnel] ?? now : nil
     }
 
-    mutating func restore() {
-        self.isEnabled = isEnabled.map { _ in true }
+    /// Both ends of every tunnel have the first key again.
+    mutating func restoreKeys() {
         keys = keys.map { $0.map { _ in 0 } }
         keysDifferSince = keysDifferSince.map { _ in nil }
     }

@@ -84,7 +84,6 @@ extension World {
 
     private func setEnabled(_ index: Int, _ isEnabled: Bool) {
         wanted[index].isEnabled = isEnabled
-        reference.setEnabled(index, isEnabled)
         reconfigure(index)
     }
 
@@ -160,7 +159,7 @@ extension World {
     func heal() {
         weather = weather.map { _ in Weather() }
         wanted = scenario.connectors
-        reference.restore()
+        reference.restoreKeys()
         for host in hosts {
             host.refusesNextInstall = false
             if host.frozenUntil != nil { thaw(host) }

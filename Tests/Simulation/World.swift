@@ -58,7 +58,11 @@ final class World {
         }
     }
 
-    func configure(_ host: Host) { receive(host, .connectors([wanted[host.index]])) }
+    /// The host reads its definition.
+    func configure(_ host: Host) {
+        reference.setEnabled(host.index, wanted[host.index].isEnabled)
+        receive(host, .connectors([wanted[host.index]]))
+    }
 
     /// The host's own time.
     func clock(_ host: Host) -> Tick { now + host.clockLead }
