@@ -90,16 +90,19 @@ gateway_imports() {
 }
 
 # gateway_adds NAME IKE_LIFETIME CHILD_LIFETIME SUITE: a connector by hand to endpoint 1, lifetimes in seconds; SUITE is
-# strongSwan's word for it, as in aes256gcm16-prfsha384-ecp384.
+# strongSwan's word for it, as in aes256gcm16-prfsha384-ecp384. $dpd_delay is in seconds (10);
+# $selectors, "LOCAL REMOTE", makes it policy-based.
 gateway_adds() {
-    local encryption=${4%%-*} rest=${4#*-} group integrity
+    local encryption=${4%%-*} rest=${4#*-} group integrity inside="${inside_ours[0]} ${inside_aws[0]}"
     integrity=${rest%-*} group=${rest##*-}
-    local group_number=$(dh_number "$group")
+    [[ -z ${selectors:-} ]] || inside=
     connector "$folder/$1.yaml" "$1" initiate "${gateway_address:-$customer}" "${endpoints[0]}" "$local_network" \
-        "$remote_network" "${keys[0]}" "$encryption" "${integrity#prf}" "$group_number" \
-        "${inside_ours[0]} ${inside_aws[0]}"
-    sed -i "s/lifetimeSeconds: 28800/lifetimeSeconds: $2/; s/lifetimeSeconds: 3600/lifetimeSeconds: $3/" \
-        "$folder/$1.yaml"
+        "$remote_network" "${keys[0]}" "$encryption" "${integrity#prf}" "$(dh_number "$group")" \
+        "$inside"
+    sed -i "s/lifetimeSeconds: 28800/lifetimeSeconds: $2/; s/lifetimeSeconds: 3600/lifetimeSeconds: $3/
+        s/delaySeconds: 10/delaySeconds: ${dpd_delay:-10}/" "$folder/$1.yaml"
+    [[ -z ${selectors:-} ]] || sed -i "s|localSelectors: .*|localSelectors: [${selectors% *}]|
+        s|remoteSelectors: .*|remoteSelectors: [${selectors#* }]|" "$folder/$1.yaml"
     gatehouse gateway connector add --file "$folder/$1.yaml" >"$folder/add" 2>&1 ||
         die "connector add failed: $(cat "$folder/add")"
     done_with "connector $1 is stored: $4"
@@ -168,8 +171,8 @@ nothing_in_clear() {
     done_with "nothing was seen in the clear"
 }
 
-# events KIND: how often that has happened, by the gateway's log.
-events() { gatehouse gateway events --limit 500 --json | jq -s "[.[] | if type == \"array\" then .[] else . end | select(.kind == \"$1\")] | length"; }
+# tells WORDS: the gateway's events speak of it.
+tells() { [[ $(gatehouse gateway events --limit 200) == *"$1"* ]]; }
 
 # clean_stop: gatehoused ends in an orderly way and leaves nothing.
 clean_stop() {

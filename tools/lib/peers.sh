@@ -64,7 +64,7 @@ YAML
 #              is consulted after the main one.
 #   kernel     the kernel, with an XFRM interface
 #   policy     the kernel, with the policies of $strongswan_selectors, "LOCAL REMOTE"
-# $strongswan_connection and $strongswan_child are further lines of swanctl.conf.
+# $strongswan_dpd is its DPD delay (10s); $strongswan_connection and $strongswan_child are further lines of swanctl.conf.
 start_strongswan() {
     local host=$1 local=$2 remote=$3 network=$4 psk=$5 ike=$6 esp=$7 inside=${8:-} d=$folder/$1
     local plugins=kernel-netlink device=ipsec0 encap=no child=${strongswan_child:-} selectors="0.0.0.0/0 0.0.0.0/0"
@@ -131,7 +131,7 @@ connections {
         proposals = $ike
         local_addrs = $local
         remote_addrs = $remote
-        dpd_delay = 10s
+        dpd_delay = ${strongswan_dpd:-10s}
         mobike = no
         encap = $encap
         unique = replace
@@ -166,7 +166,8 @@ CONF
         tail -n 20 "$folder/$host.log" >&2
         die "strongSwan on $host does not answer; the end of its log stands above."
     }
-    [[ -z $inside ]] || ip -n "$lab-$host" addr replace "$inside/30" dev "$device"
+    # Policies have no interface that could bear an inside address.
+    [[ -z $inside || $device == wan* ]] || ip -n "$lab-$host" addr replace "$inside/30" dev "$device"
 }
 
 # swanctl_on HOST WORDS…
