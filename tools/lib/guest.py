@@ -40,7 +40,7 @@ class Guest:
                 "qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "Nehalem", "-smp", "1",
                 "-m", str(MEMORY), "-nodefaults", "-no-reboot", "-display", "none",
                 "-kernel", f"{folder}/vmlinuz", "-initrd", f"{folder}/initrd",
-                "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable",
+                "-append", "console=ttyS0 quiet no_timer_check panic=-1 mitigations=off tsc=reliable",
                 "-serial", "stdio", "-qmp", f"unix:{self.work}/qmp,server=on,wait=off",
                 "-drive", f"if=virtio,format=raw,readonly=on,file={folder}/root.sqfs",
                 "-drive", f"if=virtio,format=raw,readonly=on,file={disk}",
