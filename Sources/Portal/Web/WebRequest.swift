@@ -1,0 +1,144 @@
+import Base
+
+/// A request of a browser, with what the pages read of it.
+struct WebRequest: Sendable {
+    var method: String
+    /// Without the query.
+    var path: String
+    var query: String
+    /// The `Host` header.
+    var host: String?
+    var cookies: [String: String]
+    var isForm: Bool
+    var body: [UInt8]
+    var address: IPAddress
+
+    /// The fields of a form, each of which may come once; nil when one comes twice or the form cannot be read.
+    func form() -> [String: [UInt8]]? {
+        guard isForm else { return nil }
+        var fields: [String: [UInt8]] = [:]
+        for part in body.split(separator: UInt8(ascii: "&")) {
+            let halves = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = Self.decoded(halves[0]), let value = Self.decoded(halves.count > 1 ? halves[1] : []),
+                let name = String(validating: name, as: UTF8.self), fields[name] == nil, fields.count < 16
+            else { return nil }
+            fields[name] = value
+        }
+        return fields
+    }
+
+    /// `application/x-www-form-urlencoded` (HTML Living Standard).
+    private static func decoded(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count)
+        var at = text.startIndex
+        while at < text.endIndex {
+            switch text[at] {
+            case UInt8(ascii: "+"): bytes.append(32)
+            case UInt8(ascii: "%"):
+                guard at + 2 < text.endIndex, let high = digit(text[at + 1]), let low = digit(text[at + 2]) else {
+                    return nil
+                }
+                bytes.append(high << 4 | low)
+                at += 2
+            default: bytes.append(text[at])
+            }
+            at += 1
+        }
+        return bytes
+    }
+
+    private static func digit(_ character: UInt8) -> UInt8? {
+        switch character {
+        case 48...57: character - 48
+        case 65...70: character - 55
+        case 97...102: character - 87
+        default: nil
+        }
+    }
+
+    /// The cookies of a `Cookie` header (RFC 6265 §5.4); of two with one name the first counts.
+    static func cookies(_ header: String) -> [String: String] {
+        var cookies: [String: String] = [:]
+        for part in header.split(separator: ";").prefix(64) {
+            let halves = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard halves.count == 2 else { continue }
+            let name = halves[0].drop { $0 == " " }
+            if cookies[String(name)] == nil { cookies[String(name)] = String(halves[1]) }
+        }
+        return cookies
+    }
+}
+
+/// What a browser gets.
+struct WebAnswer: Sendable {
+    var status: Int
+    var contentType = "text/html; charset=utf-8"
+    var body = ""
+    var location: String?
+    var cookies: [String] = []
+    var formOrigins: [String] = []
+    /// Whether a browser may keep it.
+    var isLasting = false
+
+    static func page(_ page: Page) -> WebAnswer {
+        WebAnswer(status: page.status, body: page.html, formOrigins: page.formOrigins)
+    }
+
+    /// Go there, by GET.
+    static func seeOther(_ location: String) -> WebAnswer { WebAnswer(status: 303, location: location) }
+
+    /// All header fields but the length.
+    var fields: [(String, String)] {
+        let forms = (["'self'"] + formOrigins).joined(separator: " ")
+        var fields = [
+            ("Content-Type", contentType),
+            ("Cache-Control", isLasting ? "public, max-age=3600" : "no-store"),
+            (
+                "Content-Security-Policy",
+                "default-src 'none'; style-src 'self'; img-src 'self'; form-action \(forms); frame-ancestors 'none'; "
+                    + "base-uri 'none'"
+            ),
+            ("Strict-Transport-Security", "max-age=31536000"), ("X-Content-Type-Options", "nosniff"),
+            ("X-Frame-Options", "DENY"), ("Referrer-Policy", "no-referrer"),
+            ("Cross-Origin-Opener-Policy", "same-origin"), ("Cross-Origin-Resource-Policy", "same-origin"),
+            ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+        ]
+        if let location { fields.append(("Location", location)) }
+        return fields + cookies.map { ("Set-Cookie", $0) }
+    }
+}
+
+/// So many requests in a burst and so many a minute, for each address.
+struct AddressLimit: Sendable {
+    private struct Bucket {
+        var left: Double
+        var at: Tick
+    }
+
+    let burst: Double
+    let perSecond: Double
+    private var buckets: [IPAddress: Bucket] = [:]
+    private var nextSweep = Tick.zero
+
+    init(burst: Int, perMinute: Int) {
+        self.burst = Double(burst)
+        perSecond = Double(perMinute) / 60
+    }
+
+    /// Whether one more may come from `address` now.
+    mutating func admits(_ address: IPAddress, now: Tick) -> Bool {
+        if now >= nextSweep || buckets.count > 50_000 {
+            let (burst, perSecond) = (burst, perSecond)
+            buckets = buckets.filter { $0.value.left + (now - $0.value.at).seconds * perSecond < burst }
+            nextSweep = now + .seconds(60)
+        }
+        var bucket = buckets[address] ?? Bucket(left: burst, at: now)
+        bucket.left = min(burst, bucket.left + max(0, (now - bucket.at).seconds) * perSecond)
+        bucket.at = now
+        let isAdmitted = bucket.left >= 1
+        if isAdmitted { bucket.left -= 1 }
+        buckets[address] = bucket
+        return isAdmitted
+    }
+}
