@@ -9,5 +9,13 @@ public enum Profiles {
     public static var googleCloud: String { text(PackageResources.google_cloud_yaml) }
     public static var strongswan: String { text(PackageResources.strongswan_yaml) }
 
+    /// `identity/*.yaml`: what the consoles of identity providers call things, and what they send, by vendor.
+    public static var identity: [String: String] {
+        [
+            "entra": text(PackageResources.entra_yaml), "jumpcloud": text(PackageResources.jumpcloud_yaml),
+            "okta": text(PackageResources.okta_yaml),
+        ]
+    }
+
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 }

@@ -105,20 +105,29 @@ extension Store {
 
     // MARK: - Parts
 
-    /// A connector taken apart for storage.
+    /// A definition taken apart for storage.
     struct Parts {
         /// JSON, with `(hidden)` where secrets stood.
         var definition: String
         /// By their place in the definition.
         var secrets: [String: Secret]
 
-        init(_ connector: Connector) throws {
+        init(_ value: some Encodable) throws {
             let vault = Secret.Vault()
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             encoder.userInfo[Secret.vault] = vault
-            definition = String(decoding: try encoder.encode(connector), as: UTF8.self)
+            definition = String(decoding: try encoder.encode(value), as: UTF8.self)
             secrets = vault.secrets
+        }
+
+        /// Puts a definition together again.
+        static func assemble<Value: Decodable>(
+            _: Value.Type, _ definition: String, _ secrets: [String: Secret]
+        ) throws -> Value {
+            let decoder = JSONDecoder()
+            decoder.userInfo[Secret.vault] = Secret.Vault(secrets)
+            return try decoder.decode(Value.self, from: Data(definition.utf8))
         }
     }
 
@@ -158,10 +167,8 @@ extension Store {
                 throw StoreError.sealBroken(connector: id)
             }
         }
-        let decoder = JSONDecoder()
-        decoder.userInfo[Secret.vault] = Secret.Vault(secrets)
         do {
-            var connector = try decoder.decode(Connector.self, from: Data(definition.utf8))
+            var connector = try Parts.assemble(Connector.self, definition, secrets)
             connector.isEnabled = row["enabled"]
             return connector
         } catch {
@@ -173,7 +180,7 @@ extension Store {
     private static func context(_ connector: String, _ place: String) -> String { "connector/\(connector)/\(place)" }
 
     /// Where decoding stopped, and why, without the innards of `DecodingError`.
-    private static func reason(_ error: any Error) -> String {
+    static func reason(_ error: any Error) -> String {
         let context: DecodingError.Context? = switch error as? DecodingError {
         case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context): context
         case .keyNotFound(let key, let context):

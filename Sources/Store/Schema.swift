@@ -53,6 +53,36 @@ enum Schema {
                     ) STRICT;
                     """)
         }
+        migrator.registerMigration("identity providers and used assertions") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE identityProvider (
+                        id TEXT PRIMARY KEY,
+                        position INTEGER NOT NULL,
+                        issuer TEXT NOT NULL,
+                        serviceURL TEXT NOT NULL,
+                        -- JSON of the definition, secrets left out.
+                        definition TEXT NOT NULL,
+                        updatedAt TEXT NOT NULL
+                    ) STRICT;
+                    -- One of a provider's applications serves one network.
+                    CREATE UNIQUE INDEX identityProviderPair ON identityProvider (issuer, serviceURL);
+                    CREATE TABLE identityProviderSecret (
+                        provider TEXT NOT NULL REFERENCES identityProvider (id) ON DELETE CASCADE,
+                        place TEXT NOT NULL,
+                        sealed BLOB NOT NULL,
+                        PRIMARY KEY (provider, place)
+                    ) STRICT;
+                    CREATE TABLE usedAssertion (
+                        issuer TEXT NOT NULL,
+                        assertion TEXT NOT NULL,
+                        -- Nanoseconds since 1970.
+                        until INTEGER NOT NULL,
+                        PRIMARY KEY (issuer, assertion)
+                    ) STRICT, WITHOUT ROWID;
+                    CREATE INDEX usedAssertionEnd ON usedAssertion (until);
+                    """)
+        }
         return migrator
     }
 

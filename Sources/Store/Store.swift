@@ -12,7 +12,7 @@ public final class Store: Sendable {
     let database: any DatabaseWriter
     let key: SealingKey
     let random: @Sendable (Int) -> [UInt8]
-    let wall: @Sendable () -> WallTime
+    public let wall: @Sendable () -> WallTime
 
     /// Opens the database at `path`, creating or migrating it; a nil path keeps it in memory.
     ///

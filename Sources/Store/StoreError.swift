@@ -14,6 +14,11 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case siteChanged
     /// A site that cannot be, one sentence for each fault.
     case siteRefused([String])
+    case providerExists(String)
+    case providerUnknown(String)
+    /// The pair of Identifier and Service URL is another provider's.
+    case providerTaken(issuer: String, serviceURL: String, by: String)
+    case providerBroken(String, reason: String)
     case failed(reason: String)
 
     public var description: String {
@@ -38,6 +43,15 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
             "The site was changed meanwhile, and nothing of this was applied. Look at the difference again."
         case .siteRefused(let faults):
             faults.joined(separator: "\n")
+        case .providerExists(let id):
+            "There is an identity provider '\(id)' already. `gatehouse idp edit` changes it."
+        case .providerUnknown(let id):
+            "There is no identity provider '\(id)'. `gatehouse idp list` shows those that exist."
+        case .providerTaken(let issuer, let serviceURL, let owner):
+            "The Identifier '\(issuer)' with the Service URL '\(serviceURL)' serves '\(owner)' already, and one such "
+                + "pair may serve one network only. Make another application at the provider, or change '\(owner)'."
+        case .providerBroken(let id, let reason):
+            "The stored definition of the identity provider '\(id)' cannot be read: \(reason). Remove it and add it anew."
         case .failed(let reason):
             "The database refused: \(reason)."
         }

@@ -183,7 +183,7 @@ private func phase(_ call: Call) throws(APIError) -> RekeyPhase {
 
 extension Answer {
     /// A change that has nothing to tell.
-    fileprivate static var done: Answer { .json(.object([JSON.Member("done", .bool(true))])) }
+    static var done: Answer { .json(.object([JSON.Member("done", .bool(true))])) }
 
     fileprivate static func tunnels(_ names: [String]) -> Answer {
         .json(.object([JSON.Member("tunnels", .array(names.map(JSON.string)))]))

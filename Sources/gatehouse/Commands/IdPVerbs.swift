@@ -1,0 +1,156 @@
+import ArgumentParser
+import Base
+import Cryptography
+import Identity
+import JSONText
+import Portal
+
+/// `gatehouse idp list`.
+struct IdPListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "Lists the identity providers.")
+    @OptionGroup var shared: SharedOptions
+
+    func run() async throws {
+        let all = try await shared.client.identityProviders()
+        if shared.json { return Terminal.say(try JSON(encoding: all).text(isPretty: true)) }
+        Terminal.say(IdPText.list(all, width: Terminal.size?.columns, style: Terminal.style))
+    }
+}
+
+/// `gatehouse idp show`.
+struct IdPShowCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Shows one identity provider, and what to type into its console.")
+    @Argument(help: "The provider's name.")
+    var name: String
+    @OptionGroup var shared: SharedOptions
+
+    func run() async throws {
+        let all = try await shared.client.identityProviders()
+        let provider = try all.find(name)
+        if shared.json { return Terminal.say(try JSON(encoding: provider).text(isPretty: true)) }
+        Terminal.say(IdPText.details(provider, all))
+    }
+}
+
+/// `gatehouse idp add`.
+struct IdPAddCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "add", abstract: "Adds an identity provider that people can sign in with (SAML 2.0).",
+        discussion: """
+            By its metadata, or by hand with --identifier, --service-url and --certificate. The answer says what to type \
+            into the provider's console. The first sign-in of each person must begin at the provider, which creates \
+            them here.
+            """)
+    @Argument(help: "A short name for it: letters, digits, '-', '_' and '.'.")
+    var name: String
+    @OptionGroup var options: IdPOptions
+    @OptionGroup var shared: SharedOptions
+
+    func run() async throws {
+        let read = try await options.read()
+        guard options.issuer != nil || read.metadata != nil, options.serviceURL != nil || read.metadata != nil,
+            !read.certificates.isEmpty || read.metadata != nil
+        else {
+            throw CommandFailure(
+                "give --metadata, or all of --identifier, --service-url and --certificate", isUsage: true)
+        }
+        var provider = IdentityProvider(id: name, issuer: "", serviceURL: "", certificates: [])
+        try options.apply(read, to: &provider)
+        let all = try await shared.client.save(provider, replacing: false)
+        if shared.json { return Terminal.say(try JSON(encoding: all.find(name)).text(isPretty: true)) }
+        Terminal.say("Added.\n\n" + IdPText.details(try all.find(name), all))
+    }
+}
+
+/// `gatehouse idp edit`.
+struct IdPEditCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "edit", abstract: "Changes an identity provider: what is not said stays.")
+    @Argument(help: "The provider's name.")
+    var name: String
+    @OptionGroup var options: IdPOptions
+    @Flag(help: "Keep the certificates that are there beside the new ones, for a roll-over.")
+    var keepCertificates = false
+    @OptionGroup var shared: SharedOptions
+
+    func run() async throws {
+        let read = try await options.read()
+        let before = try await shared.client.identityProviders().find(name)
+        var provider = before
+        try options.apply(read, to: &provider)
+        if keepCertificates {
+            provider.certificates += before.certificates.filter { !provider.certificates.contains($0) }
+        }
+        guard provider != before else { return Terminal.say("Nothing has changed.") }
+        let all = try await shared.client.save(provider, replacing: true)
+        if shared.json { return Terminal.say(try JSON(encoding: all.find(name)).text(isPretty: true)) }
+        Terminal.say("Changed.\n\n" + IdPText.details(try all.find(name), all))
+    }
+}
+
+/// `gatehouse idp remove`.
+struct IdPRemoveCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "remove", abstract: "Removes an identity provider. Who is in stays in until the session ends.")
+    @Argument(help: "The provider's name.")
+    var name: String
+    @Flag(help: "Do not ask.")
+    var yes = false
+    @OptionGroup var shared: SharedOptions
+
+    func run() async throws {
+        _ = try await shared.client.identityProviders().find(name)
+        if !yes {
+            guard Terminal.canAsk else { throw CommandFailure("add --yes to remove '\(name)' without being asked") }
+            guard Terminal.confirms("Remove '\(name)'? Nobody can sign in with it any more.") else {
+                return Terminal.say("Nothing was changed.")
+            }
+        }
+        _ = try await shared.client.ask(.control, ["v1", "identity-providers", name], method: .delete)
+        if !shared.json { Terminal.say("Removed '\(name)'.") }
+    }
+}
+
+/// `gatehouse idp metadata`.
+struct IdPMetadataCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "metadata", abstract: "Writes our SAML metadata for an identity provider, to upload there.")
+    @Argument(help: "The provider's name.")
+    var name: String
+    @OptionGroup var shared: SharedOptions
+
+    func run() async throws {
+        let all = try await shared.client.identityProviders()
+        let provider = try all.find(name)
+        guard let acsURL = all.acsURL, let logoutURL = all.logoutURL else {
+            throw CommandFailure(
+                "the boot file does not say where the sign-in pages are: set portal: url: in it and restart gatehoused")
+        }
+        Terminal.say(ServiceProviderMetadata.document(for: provider, acsURL: acsURL, logoutURL: logoutURL))
+    }
+}
+
+extension GatewayClient {
+    func identityProviders() async throws -> IdentityProviders {
+        try await value(IdentityProviders.self, .control, ["v1", "identity-providers"])
+    }
+
+    func save(_ provider: IdentityProvider, replacing: Bool) async throws -> IdentityProviders {
+        let body = try JSON(encoding: provider, revealsSecrets: true).text()
+        return try await value(
+            IdentityProviders.self, .control, ["v1", "identity-providers"], method: .post,
+            query: replacing ? [("replace", "1")] : [], body: Array(body.utf8))
+    }
+}
+
+extension IdentityProviders {
+    func find(_ name: String) throws -> IdentityProvider {
+        guard let provider = providers.first(where: { $0.id == name }) else {
+            let known = providers.map(\.id).joined(separator: ", ")
+            throw CommandFailure(
+                "there is no identity provider '\(name)'" + (known.isEmpty ? "" : "; there are \(known)"))
+        }
+        return provider
+    }
+}
