@@ -76,22 +76,22 @@ let package = Package(
             name: "Profiles", path: "Profiles",
             resources: ["aws", "azure", "fortigate", "google-cloud", "strongswan"].map {
                 .embedInCode("ipsec/\($0).yaml")
-            }, swiftSettings: strict),
+            } + ["entra", "jumpcloud", "okta"].map { .embedInCode("identity/\($0).yaml") }, swiftSettings: strict),
         room("ESP", ["Base", "Cryptography"]),
         room("IKE", ["Base", "Cryptography"]),
         room("Tunnels", ["Base", "Cryptography", "IKE", "JSONText", "XML", "Profiles", yams]),
-        room("Identity", ["Base", "Cryptography", "JSONText", "XML", jwtKit]),
+        room("Identity", ["Base", "Cryptography", "JSONText", "Profiles", "XML", jwtKit, yams]),
 
         // Shells.
-        room("Store", ["Base", "Cryptography", "Tunnels", grdb]),
+        room("Store", ["Base", "Cryptography", "Identity", "Tunnels", grdb]),
         room("Host", ["Base", "Cryptography", "ESP", "IKE", "Tunnels", "CLinux", "CMnl"]),
         room(
             "Portal",
             [
-                "Base", "Cryptography", "JSONText", "Tunnels", hummingbird, hummingbirdCore, httpTypes, nioCore,
-                nioPosix, nioHTTP1, logging,
+                "Base", "Cryptography", "Identity", "JSONText", "Tunnels", hummingbird, hummingbirdCore, httpTypes,
+                nioCore, nioPosix, nioHTTP1, nioSSL, logging,
             ]),
-        room("Gateway", ["Base", "Cryptography", "IKE", "Tunnels", "Host", "Store", "Portal", logging, yams]),
+        room("Gateway", ["Base", "Cryptography", "Identity", "IKE", "Tunnels", "Host", "Store", "Portal", logging, yams]),
         .executableTarget(
             name: "gatehoused", dependencies: ["Gateway", "Base", argumentParser, logging, unixSignals],
             swiftSettings: strict),
@@ -99,7 +99,7 @@ let package = Package(
             name: "gatehouse",
             dependencies: [
                 "Base", "Cryptography", "Identity", "IKE", "JSONText", "Tunnels", "Portal", "Host", argumentParser, yams,
-                nioCore, nioPosix, nioHTTP1,
+                nioCore, nioPosix, nioHTTP1, nioSSL,
             ],
             swiftSettings: strict),
 
@@ -127,7 +127,7 @@ let package = Package(
         tests(
             "Tunnels", ["Base", "Cryptography", "IKE", "XML", "Profiles"],
             resources: [.copy("Samples"), .copy("Plans")]),
-        tests("Identity", ["Base", "JSONText"], resources: [.copy("Samples")]),
+        tests("Identity", ["Base", "Cryptography", "JSONText", "XML"], resources: [.copy("Samples")]),
         tests("Store", ["Base", "Cryptography", "IKE", "Tunnels", grdb]),
         tests("Host", ["Base", "Cryptography", "ESP", "IKE", "Tunnels", "CLinux"]),
         .target(
@@ -139,8 +139,9 @@ let package = Package(
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
         .target(
             name: "FuzzTargets",
-            dependencies: ["Base", "Cryptography", "ESP", "IKE", "JSONText", "Portal", "PortalFake", "Tunnels"],
-            path: "Tests/Fuzz/Targets", swiftSettings: strict),
+            dependencies: [
+                "Base", "Cryptography", "ESP", "IKE", "Identity", "JSONText", "Portal", "PortalFake", "Tunnels", "XML",
+            ], path: "Tests/Fuzz/Targets", swiftSettings: strict),
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: strict),
         .testTarget(

@@ -207,10 +207,11 @@ struct GatewayControl: GatewayAPI {
 extension APIError {
     init(_ error: StoreError) {
         switch error {
-        case .unknown: self = .notFound(error.description)
+        case .unknown, .providerUnknown: self = .notFound(error.description)
         case .siteRefused: self = .invalid(error.description)
-        case .exists, .tunnelNameTaken, .siteChanged: self = .conflict(error.description)
-        case .unusable, .newer, .sealBroken, .definitionBroken, .failed: self = .internal(error.description)
+        case .exists, .tunnelNameTaken, .siteChanged, .providerExists, .providerTaken: self = .conflict(error.description)
+        case .unusable, .newer, .sealBroken, .definitionBroken, .providerBroken, .failed:
+            self = .internal(error.description)
         }
     }
 }

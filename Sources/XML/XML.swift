@@ -60,6 +60,11 @@ public struct XMLError: Error, Hashable, Sendable, CustomStringConvertible {
         case documentType
         /// An entity reference other than the five of XML and character references.
         case undefinedEntity
+        /// A processing instruction, where none is accepted.
+        case processingInstruction
+        case tooManyNamespaces(limit: Int)
+        /// libxml2 could not write the canonical form, such as of a relative namespace URI.
+        case noCanonicalForm
         /// Bytes that are not the declared encoding, or an encoding other than UTF-8.
         case encoding
         /// An end tag that does not match the open element.
@@ -94,6 +99,9 @@ public struct XMLError: Error, Hashable, Sendable, CustomStringConvertible {
         case .documentType: "a document type declaration (DOCTYPE) is not accepted"
         case .undefinedEntity:
             "an entity is used that XML itself does not define; only &amp; &lt; &gt; &quot; &apos; are"
+        case .processingInstruction: "a processing instruction (<?…?>) is not accepted"
+        case .tooManyNamespaces(let limit): "more than \(limit) namespace declarations apply to one element"
+        case .noCanonicalForm: "the element has no canonical form"
         case .encoding: "the text is not valid UTF-8"
         case .mismatchedTag: "an end tag does not belong to the element that is open"
         case .truncated: "the document ends before its root element is closed"

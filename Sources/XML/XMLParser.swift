@@ -36,8 +36,8 @@ public enum XMLParser {
             throw XMLError(reason: .encoding, line: firstInvalidLine(bytes[start...]) + skippedLines)
         }
         _ = isReady
-        if let offset = crowdedTag(in: bytes[start...], limit: limits.attributes) {
-            let line = bytes[start..<offset].count(where: { $0 == 10 }) + skippedLines + 1
+        if let offset = MarkupScan(bytes[start...], attributeLimit: limits.attributes).crowdedTag {
+            let line = bytes[start..<start + offset].count(where: { $0 == 10 }) + skippedLines + 1
             throw XMLError(reason: .tooManyAttributes(limit: limits.attributes), line: line)
         }
 
@@ -72,7 +72,7 @@ public enum XMLParser {
         return root
     }
 
-    private static func firstInvalidLine(_ bytes: ArraySlice<UInt8>) -> Int {
+    static func firstInvalidLine(_ bytes: ArraySlice<UInt8>) -> Int {
         var decoder = UTF8()
         var iterator = bytes.makeIterator()
         var line = 1
@@ -80,52 +80,8 @@ public enum XMLParser {
         return line
     }
 
-    /// Where a start tag has more than `limit` attributes. libxml2 compares every attribute of an element with every
-    /// other before it tells anyone of the element, so the bound must be kept before it parses.
-    private static func crowdedTag(in bytes: ArraySlice<UInt8>, limit: Int) -> Int? {
-        bytes.withUnsafeBytes { buffer -> Int? in
-            var at = 0
-            func begins(_ mark: StaticString) -> Bool {
-                buffer.count - at >= mark.utf8CodeUnitCount
-                    && mark.withUTF8Buffer { mark in mark.indices.allSatisfy { buffer[at + $0] == mark[$0] } }
-            }
-            func skip(past mark: StaticString) {
-                while at < buffer.count, !begins(mark) { at += 1 }
-                at += mark.utf8CodeUnitCount
-            }
-            while at < buffer.count {
-                guard buffer[at] == UInt8(ascii: "<") else {
-                    at += 1
-                    continue
-                }
-                if begins("<!--") {
-                    skip(past: "-->")
-                } else if begins("<![CDATA[") {
-                    skip(past: "]]>")
-                } else if begins("<?") {
-                    skip(past: "?>")
-                } else {
-                    let tag = at
-                    var count = 0
-                    at += 1
-                    while at < buffer.count, buffer[at] != UInt8(ascii: ">") {
-                        let byte = buffer[at]
-                        at += 1
-                        if byte == UInt8(ascii: "=") { count += 1 }
-                        guard byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") else { continue }
-                        while at < buffer.count, buffer[at] != byte { at += 1 }
-                        at += 1
-                    }
-                    if count > limit { return bytes.startIndex + tag }
-                    at += 1
-                }
-            }
-            return nil
-        }
-    }
-
     /// libxml2 wants its globals made once, before threads use it.
-    private static let isReady: Bool = {
+    static let isReady: Bool = {
         xmlInitParser()
         return true
     }()
@@ -219,7 +175,8 @@ public enum XMLParser {
             let code = Int(fault.code)
             let isAtEnd = open.isEmpty ? false : context.map(Self.isAtEnd) ?? false
             fail(
-                Self.reason(code, isAtEnd: isAtEnd, hasRoot: root != nil), line: max(1, Int(fault.line)) + skippedLines)
+                XMLError.Reason(parserCode: code, isAtEnd: isAtEnd, hasRoot: root != nil),
+                line: max(1, Int(fault.line)) + skippedLines)
         }
 
         func finish(isWellFormed: Bool, code: Int) {
@@ -227,7 +184,8 @@ public enum XMLParser {
             if !open.isEmpty || (root == nil && isWellFormed) {
                 error = XMLError(reason: .truncated, line: line, openElement: open.last?.element.name)
             } else if !isWellFormed {
-                error = XMLError(reason: Self.reason(code, isAtEnd: false, hasRoot: root != nil), line: line)
+                error = XMLError(
+                    reason: XMLError.Reason(parserCode: code, isAtEnd: false, hasRoot: root != nil), line: line)
             }
         }
 
@@ -238,30 +196,31 @@ public enum XMLParser {
             return current >= end
         }
 
-        private static func reason(_ code: Int, isAtEnd: Bool, hasRoot: Bool) -> XMLError.Reason {
-            func any(_ codes: xmlParserErrors...) -> Bool { codes.contains { Int($0.rawValue) == code } }
-            if any(
-                XML_ERR_INVALID_ENCODING, XML_ERR_UNSUPPORTED_ENCODING, XML_ERR_UNKNOWN_ENCODING, XML_I18N_CONV_FAILED)
-            {
-                return .encoding
-            }
-            if any(XML_ERR_UNDECLARED_ENTITY, XML_WAR_UNDECLARED_ENTITY, XML_ERR_ENTITY_LOOP) {
-                return .undefinedEntity
-            }
-            if any(XML_ERR_DOCUMENT_END, XML_ERR_DOCUMENT_EMPTY) {
-                return hasRoot ? .contentOutsideRoot : .malformed(code: code)
-            }
-            if isAtEnd || any(XML_ERR_TAG_NOT_FINISHED) { return .truncated }
-            if any(XML_ERR_TAG_NAME_MISMATCH) { return .mismatchedTag }
-            if any(
-                XML_ERR_ATTRIBUTE_NOT_STARTED, XML_ERR_ATTRIBUTE_NOT_FINISHED, XML_ERR_ATTRIBUTE_WITHOUT_VALUE,
-                XML_ERR_ATTRIBUTE_REDEFINED, XML_ERR_LT_IN_ATTRIBUTE)
-            {
-                return .attribute
-            }
-            return .malformed(code: code)
-        }
-
         private static func string(_ name: UnsafePointer<xmlChar>) -> String { String(cString: name) }
+    }
+}
+
+extension XMLError.Reason {
+    /// What libxml2 means by one of its `xmlParserErrors`.
+    init(parserCode code: Int, isAtEnd: Bool, hasRoot: Bool) {
+        func any(_ codes: xmlParserErrors...) -> Bool { codes.contains { Int($0.rawValue) == code } }
+        let isEncoding = any(
+            XML_ERR_INVALID_ENCODING, XML_ERR_UNSUPPORTED_ENCODING, XML_ERR_UNKNOWN_ENCODING, XML_I18N_CONV_FAILED)
+        let isAttribute = any(
+            XML_ERR_ATTRIBUTE_NOT_STARTED, XML_ERR_ATTRIBUTE_NOT_FINISHED, XML_ERR_ATTRIBUTE_WITHOUT_VALUE,
+            XML_ERR_ATTRIBUTE_REDEFINED, XML_ERR_LT_IN_ATTRIBUTE)
+        if isEncoding {
+            self = .encoding
+        } else if any(XML_ERR_UNDECLARED_ENTITY, XML_WAR_UNDECLARED_ENTITY, XML_ERR_ENTITY_LOOP) {
+            self = .undefinedEntity
+        } else if any(XML_ERR_DOCUMENT_END, XML_ERR_DOCUMENT_EMPTY) {
+            self = hasRoot ? .contentOutsideRoot : .malformed(code: code)
+        } else if isAtEnd || any(XML_ERR_TAG_NOT_FINISHED) {
+            self = .truncated
+        } else if any(XML_ERR_TAG_NAME_MISMATCH) {
+            self = .mismatchedTag
+        } else {
+            self = isAttribute ? .attribute : .malformed(code: code)
+        }
     }
 }

@@ -4,5 +4,8 @@ import ArgumentParser
 struct IdPCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "idp", abstract: "The identity providers that people sign in with.",
-        subcommands: [IdPCheckTokenCommand.self])
+        subcommands: [
+            IdPListCommand.self, IdPShowCommand.self, IdPAddCommand.self, IdPEditCommand.self, IdPRemoveCommand.self,
+            IdPMetadataCommand.self, IdPCheckResponseCommand.self, IdPCheckTokenCommand.self,
+        ])
 }

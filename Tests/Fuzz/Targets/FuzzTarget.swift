@@ -12,6 +12,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case espInput = "esp-input"
     /// A request to the two local sockets: target, query and body.
     case statusHTTP = "status-http"
+    /// A SAML response, posted by anyone.
+    case samlResponse = "saml-response"
 
     /// One line for `tools/fuzz`.
     public var summary: String {
@@ -21,6 +23,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .awsImport: "a file given to gatehouse import aws-vpn"
         case .espInput: "an ESP packet, and the inner packet of a genuine one"
         case .statusHTTP: "a request to the local sockets"
+        case .samlResponse: "a SAML response posted by anyone"
         }
     }
 
@@ -31,6 +34,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .awsImport: fuzzAWSImport(bytes)
         case .espInput: fuzzESPInput(bytes)
         case .statusHTTP: fuzzStatusHTTP(bytes)
+        case .samlResponse: fuzzSAMLResponse(bytes)
         }
     }
 
@@ -42,6 +46,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .awsImport: []
         case .espInput: espInputSeeds()
         case .statusHTTP: statusHTTPSeeds()
+        case .samlResponse: samlResponseSeeds()
         }
     }
 }
