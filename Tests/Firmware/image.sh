@@ -5,9 +5,10 @@
 for part in topology peers sample; do source "$root/tools/lib/$part.sh"; done
 outside=52:54:00:9a:7e:01 inside=52:54:00:9a:7e:02
 
-# on_appliance COMMAND: as root, by SSH from the client.
+# on_appliance COMMAND: as root, by SSH from the client, for at most $patience seconds.
+patience=60
 on_appliance() {
-    on client timeout 60 ssh -q -i "$work/ssh" -o BatchMode=yes -o ConnectTimeout=10 -o StrictHostKeyChecking=no \
+    on client timeout "$patience" ssh -q -i "$work/ssh" -o BatchMode=yes -o ConnectTimeout=10 -o StrictHostKeyChecking=no \
         -o UserKnownHostsFile=/dev/null -o ServerAliveInterval=5 root@10.1.0.1 "$@" </dev/null
 }
 says() { [[ $(on_appliance "$1") == "$2" ]]; }
@@ -127,7 +128,7 @@ check "nothing that the daemon wants is denied to it" says \
 # --- Updates ---
 refused() { ! on_appliance "gatehouse-update install /dev/vdc"; }
 check "an update that someone else signed is refused" refused
-install_update() { on_appliance "gatehouse-update install $1"; }
+install_update() { patience=600 on_appliance "gatehouse-update install $1"; }
 # restarted: the appliance is another boot than $boot_id.
 restarted() {
     local now

@@ -10,7 +10,8 @@ online 1
 traffic
 pings_begin 0.2
 ike_blocked
-soon 120 "the child SA ends with its lifetime" tells "lifetime ended"
+is_over() { ! are_online 1; }
+soon 70 "the child SA ends with its lifetime at the latest" is_over
 esp_packets() { tcpdump -nr "$folder/internet.pcap" 'esp and src host '"$customer" 2>/dev/null | wc -l; }
 before=$(esp_packets)
 check "the VPC cannot be reached" eval '! reaches client "$vpc"'
