@@ -8,6 +8,8 @@ for part in topology peers sample; do source "/lab/tools/lib/$part.sh"; done
 lab=lab folder=/lab/out binaries=/lab/bin
 # What carries the gateway's packets. A scenario may say kernel or userspace.
 data_path=auto
+# Daemons start slowly in an emulated machine on a loaded host.
+start_patience=120
 # The peers are strongSwan on the kernel's ESP.
 strongswan_esp=kernel
 # AWS's own default, and what the sample file says.

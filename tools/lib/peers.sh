@@ -1,4 +1,5 @@
-# The daemons of the lab: our own and strongSwan. Sourced after common.sh and topology.sh.
+# The daemons of the lab: our own and strongSwan. Sourced after common.sh and topology.sh. Each has $start_patience
+# seconds to answer (20).
 
 # start_gatehoused HOST: with an empty store unless one is there. Its sockets are in $folder/HOST/run. $data_path says
 # what carries its packets.
@@ -7,7 +8,7 @@ start_gatehoused() {
     mkdir -p "$folder/$host/state"
     start "$host" "$host" "$binaries/gatehoused" --state-directory "$folder/$host/state" \
         --runtime-directory "$folder/$host/run" --data-path "${data_path:-userspace}" --log-level info
-    wait_for 20 "gatehoused on $host" has_begun "$host" && is_answering "$host" || {
+    wait_for "${start_patience:-20}" "gatehoused on $host" has_begun "$host" && is_answering "$host" || {
         tail -n 20 "$folder/$host.log" >&2
         die "gatehoused on $host does not answer; the end of its log stands above."
     }
@@ -162,7 +163,7 @@ secrets {
 }
 CONF
     STRONGSWAN_CONF=$d/strongswan.conf start "$host" "$host" /usr/sbin/charon-systemd
-    wait_for 20 "strongSwan on $host" swanctl_on "$host" --load-all || {
+    wait_for "${start_patience:-20}" "strongSwan on $host" swanctl_on "$host" --load-all || {
         tail -n 20 "$folder/$host.log" >&2
         die "strongSwan on $host does not answer; the end of its log stands above."
     }
