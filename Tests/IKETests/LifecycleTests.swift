@@ -160,7 +160,12 @@ struct LifecycleTests {
     func deletingIsKnownOnBothSides(_ side: Pair.Side) {
         var pair = Pair()
         pair.connect()
+        let spi = pair[side].children.keys.first
         pair.give(side, .terminate(Pair.id))
+        // What the peer sends until it knows is still taken.
+        #expect(pair[side].children.count == 1)
+        #expect(pair[side].events.contains { if case .childClosed(let gone, _) = $0 { gone == spi } else { false } })
+        pair.driveMilliseconds(100)
         #expect(pair[side].children.isEmpty)
         pair.drive(.seconds(15))
         #expect(pair.closed(side).map(\.reason) == [.requested])

@@ -249,6 +249,26 @@ extension Engine {
         for child in sa.children {
             removeChild(&sa, child.spiIn, child.isTold ? failure : nil)
         }
+        releaseUnmadeChild(sa)
+    }
+
+    /// Tells of the end of all children. Those that are in the data path stay in it, to take what is on its way, until
+    /// the peer has answered our DELETE of the IKE SA or `tick` has come.
+    mutating func retireAllChildren(_ sa: inout IKESA, _ failure: Failure?, until tick: Tick) {
+        for child in sa.children {
+            guard child.state != .installing, let index = sa.childIndex(child.spiIn) else {
+                removeChild(&sa, child.spiIn, nil)
+                continue
+            }
+            if child.isTold, let failure { emit(.childClosed(spiIn: child.spiIn, failure), sa) }
+            if case .lingering = child.state { continue }
+            sa.children[index].state = .lingering(until: tick)
+        }
+        releaseUnmadeChild(sa)
+    }
+
+    /// The SPI of a child that our request was to make.
+    private mutating func releaseUnmadeChild(_ sa: IKESA) {
         switch sa.state {
         case .authSent(let sent): releaseESPSPI(sent.spiIn)
         default: if case .child(let creation) = sa.exchange { releaseESPSPI(creation.spiIn) }

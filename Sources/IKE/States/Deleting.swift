@@ -2,10 +2,16 @@ import Base
 
 /// An orderly end: DELETE, its answer, and only then the news (RFC 7296 §1.4.1).
 extension Engine {
-    /// Stops using an SA at once and tells the peer. Without a failure nobody else is told.
+    /// Stops using an SA at once and tells the peer. Without a failure nobody else is told. When the end was asked for,
+    /// what the peer still sends until it has heard of it is taken.
     mutating func beginDeletion(_ sa: inout IKESA, _ failure: Failure?) {
         guard sa.isEstablished || isReplaced(sa) else { return }
-        removeAllChildren(&sa, failure)
+        let closeAt = now + configuration.closeTimeout
+        if failure?.reason == .requested {
+            retireAllChildren(&sa, failure, until: closeAt)
+        } else {
+            removeAllChildren(&sa, failure)
+        }
         if let reply = sa.pendingReply {
             sa.pendingReply = nil
             answer(&sa, reply.exchange, reply.messageID, reply.path) { $0.add(.temporaryFailure) }
@@ -14,7 +20,7 @@ extension Engine {
             with(collision.product) { $0.beginDeletion(&$1, nil) }
         }
         sa.tasks = [.deleteIKE]
-        sa.state = .deleting(failure, closeAt: now + configuration.closeTimeout)
+        sa.state = .deleting(failure, closeAt: closeAt)
     }
 
     private func isReplaced(_ sa: IKESA) -> Bool {
