@@ -166,11 +166,18 @@ struct GatewayControl: GatewayAPI {
 
     func reload(caller: Caller) async throws { try await reread(caller) }
 
-    func explain(tunnel: String) async throws -> Explanation {
-        guard let reasons = await core.ask({ core in core.explain(tunnel: tunnel) }) ?? nil, let first = reasons.first else {
-            throw APIError.notFound("There is no tunnel '\(tunnel)'. `gatehouse status` shows those that exist.")
+    func explain(_ subject: String) async throws -> [Explanation] {
+        var explanations: [Explanation] = []
+        for tunnel in try tunnels(of: subject) {
+            guard let reasons = await core.ask({ core in core.explain(tunnel: tunnel) }) ?? nil,
+                let first = reasons.first
+            else { continue }
+            explanations.append(Explanation(subject: tunnel, summary: first, reasons: Array(reasons.dropFirst())))
         }
-        return Explanation(subject: tunnel, summary: first, reasons: Array(reasons.dropFirst()))
+        guard !explanations.isEmpty else {
+            throw APIError.conflict("\(subject) is stored, but not in force yet: ask again in a moment.")
+        }
+        return explanations
     }
 
     // MARK: Parts

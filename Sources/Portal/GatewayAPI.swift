@@ -83,8 +83,11 @@ public protocol GatewayAPI: Sendable {
     /// Reads the boot file and the stored connectors again.
     func reload(caller: Caller) async throws
 
-    /// Why a tunnel is as it is.
-    func explain(tunnel: String) async throws -> Explanation
+    /// Why one tunnel, or every tunnel of a connector, is as it is.
+    ///
+    /// - Parameter subject: the name of a tunnel or the ID of a connector.
+    /// - Returns: one explanation a tunnel, in the connector's order; never empty.
+    func explain(_ subject: String) async throws -> [Explanation]
 }
 
 /// What storing a connector would do.

@@ -14,7 +14,7 @@ public final class FakeGateway: GatewayAPI {
         public var findings: [Finding] = []
         public var audit: [AuditRecord] = []
         public var importResult = ImportResult(connector: "vpn-1", tunnels: [], warnings: [], isStored: true)
-        public var explanation = Explanation(subject: "", summary: "", reasons: [])
+        public var explanations: [Explanation] = []
         public var events: [GatewayEvent] = []
         /// What was called, one line each, with the caller's uid.
         public var calls: [String] = []
@@ -175,9 +175,9 @@ public final class FakeGateway: GatewayAPI {
 
     public func reload(caller: Caller) async throws { try note("reload", caller) }
 
-    public func explain(tunnel: String) async throws -> Explanation {
-        try note("explain \(tunnel)")
-        return with { $0.explanation }
+    public func explain(_ subject: String) async throws -> [Explanation] {
+        try note("explain \(subject)")
+        return with { $0.explanations }
     }
 }
 

@@ -331,7 +331,10 @@ final class Command: Sendable {
                 Finding(id: "a", title: "TUN device", state: .ok, detail: "there", remedy: nil),
                 Finding(id: "b", title: "Clock", state: .warning, detail: "wrong", remedy: "set it"),
             ]
-            $0.explanation = Explanation(subject: "vpn-1-1", summary: "it is up", reasons: ["the peer answered"])
+            $0.explanations = [
+                Explanation(subject: "vpn-1-1", summary: "it is up", reasons: ["the peer answered"]),
+                Explanation(subject: "vpn-1-2", summary: "vpn-1-2 is offline.", reasons: []),
+            ]
         }
         let audit = try await desk.gatehouse("audit", "--limit", "5")
         #expect(audit.out.contains("2026-11-24 12:00:05Z  root (uid 0)  connector-added  vpn-1\n"))
@@ -343,9 +346,11 @@ final class Command: Sendable {
         )
         desk.gateway.with { $0.findings[1].state = .failed }
         #expect(try await desk.gatehouse("doctor").status == 1)
-        #expect(try await desk.gatehouse("explain", "vpn-1-1").out == "vpn-1-1: it is up\n  - the peer answered\n")
+        #expect(
+            try await desk.gatehouse("explain", "vpn-1").out
+                == "vpn-1-1: it is up\n  - the peer answered\n\nvpn-1-2 is offline.\n")
         #expect(try await desk.gatehouse("reload").out == "Reloaded.\n")
-        #expect(desk.gateway.with { $0.calls } == ["audit 5", "doctor", "doctor", "explain vpn-1-1", "reload"])
+        #expect(desk.gateway.with { $0.calls } == ["audit 5", "doctor", "doctor", "explain vpn-1", "reload"])
         await desk.portal.stop()
     }
 }

@@ -148,6 +148,9 @@ private func connectorEndpoints(api: any GatewayAPI) -> [Endpoint] {
         Endpoint(.post, "/v1/connectors/{id}/restart", "brings all its tunnels up anew") { call in
             try .tunnels(await api.restart(call.argument("id"), caller: call.caller))
         },
+        Endpoint(.get, "/v1/connectors/{id}/explain", "why each of its tunnels is as it is") { call in
+            try .encoded(try await api.explain(call.argument("id")))
+        },
     ]
 }
 
@@ -162,7 +165,11 @@ private func tunnelEndpoints(api: any GatewayAPI) -> [Endpoint] {
             try .tunnels(await api.restart(call.argument("name"), caller: call.caller))
         },
         Endpoint(.get, "/v1/tunnels/{name}/explain", "why a tunnel is as it is") { call in
-            try .encoded(try await api.explain(tunnel: call.argument("name")))
+            let name = call.argument("name")
+            guard let tunnel = try await api.explain(name).first(where: { $0.subject == name }) else {
+                throw APIError.notFound("there is no tunnel '\(name)'; 'gatehouse status' shows those that exist")
+            }
+            return try .encoded(tunnel)
         },
     ]
 }

@@ -172,19 +172,25 @@ struct Changes {
 
 /// `gatehouse explain`.
 struct ExplainCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "explain", abstract: "Says why a tunnel is as it is.")
+    static let configuration = CommandConfiguration(commandName: "explain", abstract: "Says why tunnels are as they are.")
 
-    @Argument(help: "The tunnel's name.")
-    var tunnel: String
+    @Argument(help: "A tunnel's name, or a connector's ID for all its tunnels.")
+    var subject: String
     @OptionGroup var shared: SharedOptions
 
     func run() async throws {
-        let path = ["v1", "tunnels", tunnel, "explain"]
-        let explanation = try await shared.client.value(Explanation.self, .control, path)
-        if shared.json { return Terminal.say(try JSON(encoding: explanation).text(isPretty: true)) }
+        let path = ["v1", "connectors", subject, "explain"]
+        let explanations = try await shared.client.value([Explanation].self, .control, path)
+        if shared.json { return Terminal.say(try JSON(encoding: explanations).text(isPretty: true)) }
         let width = Terminal.size?.columns
-        var lines = "\(explanation.subject): \(explanation.summary)".printable.wrapped(indent: 0, width: width)
-        for reason in explanation.reasons { lines += "- \(reason)".printable.wrapped(indent: 2, width: width) }
-        Terminal.say(lines.joined(separator: "\n"))
+        let blocks = explanations.map { explanation in
+            // The sentence usually names the tunnel; where it does not, we do.
+            let isNamed = explanation.summary.contains(explanation.subject)
+            let head = (isNamed ? "" : explanation.subject + ": ") + explanation.summary
+            var lines = head.printable.wrapped(indent: 0, width: width)
+            for reason in explanation.reasons { lines += "- \(reason)".printable.wrapped(indent: 2, width: width) }
+            return lines.joined(separator: "\n")
+        }
+        Terminal.say(blocks.joined(separator: "\n\n"))
     }
 }
