@@ -145,7 +145,7 @@ let package = Package(
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: strict),
         .testTarget(
-            name: "EndToEndTests", path: "Tests/EndToEnd", exclude: ["Samples", "HostilePeer"], swiftSettings: strict),
+            name: "EndToEndTests", path: "Tests/EndToEnd", exclude: ["HostilePeer"], swiftSettings: strict),
     ]
 )
 

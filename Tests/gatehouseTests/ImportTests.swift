@@ -7,9 +7,9 @@ import Tunnels
 /// `gatehouse import aws-vpn`, with a file in the form that the AWS console's "Generic" download has.
 @Suite struct ImportTests {
     private static var sample: String {
-        // Kept with the end-to-end tests.
-        let folder = (#filePath as NSString).deletingLastPathComponent + "/../EndToEnd/Samples"
-        return folder + "/vgw-bgp.xml"
+        // Kept with the importer's tests.
+        let folder = (#filePath as NSString).deletingLastPathComponent + "/../TunnelsTests/Samples"
+        return folder + "/xml/vgw-bgp.xml"
     }
 
     @Test func aDryRunNeedsNoDaemonAndHidesTheKeys() async throws {
