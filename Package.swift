@@ -110,6 +110,8 @@ let package = Package(
         .executableTarget(
             name: "bench-esp", dependencies: ["ESP", "Cryptography", "Base", "COpenSSL"], path: "tools/benchmarks/esp",
             swiftSettings: strict),
+        .executableTarget(
+            name: "bench-import", dependencies: ["Tunnels"], path: "tools/benchmarks/import", swiftSettings: strict),
 
         // Simulation: run by tools/simulate and tools/test.
         .target(
