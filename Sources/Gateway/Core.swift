@@ -97,7 +97,10 @@ actor Core {
         case .timer:
             alarm.hasRung()
             if trafficPoll.next <= now { await reportTraffic(now: now) }
-            if let upkeepAt, upkeepAt <= now { mend(now: now) }
+            if let upkeepAt, upkeepAt <= now {
+                mend(now: now)
+                followAddresses(now: now)
+            }
             if let deadline = engine.deadline, deadline.tick <= now {
                 logger.trace("engine wakes: \(deadline.reason)")
                 work.add(engine.wake(now: now))
@@ -245,6 +248,13 @@ actor Core {
             log.add(.warning, kind: "mended", message: sentence.prefix(1).uppercased() + sentence.dropFirst() + ".")
         }
         if let problem = report.problem { tellOfRoutes(problem) } else { routeProblem = nil }
+    }
+
+    /// The host may have another address towards a peer: its tunnels go along.
+    private func followAddresses(now: Tick) {
+        guard let present = try? Set(machine.upkeep.netlink.addresses().map(\.address.address)) else { return }
+        let inputs = sources.follow(isPresent: present.contains) { machine.loop.sockets.localAddress(towards: $0) }
+        for input in inputs { work.add(engine.receive(input, now: now)) }
     }
 
     private func tellOfRoutes(_ reason: String) {

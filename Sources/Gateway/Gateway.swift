@@ -63,9 +63,11 @@ public final class Gateway: Sendable {
         terms.dataPath = dataPath.kind
         terms.ikePort = boot.ikePort
         terms.natPort = boot.natPort
+        var engine = EngineConfiguration()
+        engine.crashDetectionSecret = key.secret(for: "IKE crash detection")
         core = Core(
             inbox: inbox, machine: machine,
-            engine: Engine(configuration: EngineConfiguration(), seed: SystemRandom.seed(), now: now),
+            engine: Engine(configuration: engine, seed: SystemRandom.seed(), now: now),
             supervisor: Supervisor(configuration: terms, seed: SystemRandom.seed(), now: now),
             log: log, journal: journal)
         let (core, store, log) = (core, store, log)

@@ -51,6 +51,7 @@ public struct Engine: Sendable {
         case .remove(let id): remove(id)
         case .initiate(let id): initiate(id)
         case .terminate(let id): terminate(id)
+        case .relocate(let id, let address, let hasLostOld): relocate(id, to: address, hasLostOld: hasLostOld)
         case .rekeyIKE(let id): plan(.rekeyIKE, id)
         case .rekeyChild(let id): planChildRekeys(id)
         case .checkLiveness(let id): plan(.liveness(isForced: true), id)

@@ -107,6 +107,9 @@ extension Engine {
     private mutating func start(_ task: PlannedTask, _ sa: inout IKESA) {
         switch task {
         case .deleteIKE: startDeletion(&sa)
+        case .updateAddresses: startAddressUpdate(&sa)
+        case .checkRoute: startRouteCheck(&sa)
+        case .sendCrashToken: startCrashToken(&sa)
         case .deleteChild(let spiIn): startChildDeletion(&sa, spiIn)
         case .createChild: if !sa.hasLiveChild { startChild(&sa, replacing: nil) }
         case .rekeyChild(let spiIn):
@@ -121,7 +124,8 @@ extension Engine {
             guard let configuration = configuration(of: sa) else { return }
             guard isForced || now - sa.lastInbound >= configuration.dpdDelay else { return }
             sa.exchange = .liveness
-            request(&sa, .informational, timeout: dpdTimeout(sa)) { _ in }
+            let detection = mappingProbe(sa)
+            request(&sa, .informational, timeout: dpdTimeout(sa)) { for notify in detection { $0.add(notify) } }
         }
     }
 

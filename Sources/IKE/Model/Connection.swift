@@ -48,6 +48,11 @@ public struct ConnectionConfiguration: Hashable, Codable, Sendable {
     public var natKeepalive: Tick.Span = .seconds(20)
     /// Pretend that there is a NAT, so that ESP always travels in UDP 4500 (accelerated AWS connections).
     public var forceUDPEncapsulation: Bool = false
+    /// Let the IKE SA follow a change of addresses, if the peer can (MOBIKE, RFC 4555).
+    public var isMobile: Bool = false
+    /// Begin without a child SA where the peer offers that (RFC 6023): the first child then has a key exchange of its
+    /// own. A peer may always begin so with us.
+    public var prefersChildless: Bool = false
     /// Bytes of the largest IP datagram that an encrypted message goes out in; what is larger is cut into fragments, if
     /// the peer can take them (RFC 7383). Nil turns fragmentation off.
     public var fragmentSize: Int? = 1280

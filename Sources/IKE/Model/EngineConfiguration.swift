@@ -1,4 +1,5 @@
 public import Base
+public import Cryptography
 
 /// How an engine behaves towards all its peers. The defaults suit a site gateway.
 public struct EngineConfiguration: Hashable, Codable, Sendable {
@@ -27,6 +28,11 @@ public struct EngineConfiguration: Hashable, Codable, Sendable {
     public var closedLinger: Tick.Span = .seconds(10)
     /// How long after an error that anyone could have forged an attempt is given up (RFC 7296 §2.21.1).
     public var unauthenticatedErrorDelay: Tick.Span = .seconds(3)
+    /// What the tokens of quick crash detection are made from (RFC 6290); it must outlive a restart, or nobody believes
+    /// what is said after one. Nil makes none.
+    public var crashDetectionSecret: Secret?
+    /// Messages a second for unknown IKE SAs that are answered (RFC 7296 §2.21.4).
+    public var unknownSPIAnswersPerSecond = 100
     /// Notices a second that are told one by one; the others are only counted.
     public var noticesPerSecond = 5
 

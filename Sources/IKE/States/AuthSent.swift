@@ -12,6 +12,8 @@ struct AuthSent: Sendable, Codable {
     /// The first child, and what we offered for it.
     var spiIn: UInt32
     var offered: [Proposal]
+    /// No child is asked for in IKE_AUTH (RFC 6023).
+    var isChildless = false
     var likelyFailure: Failure?
 }
 
@@ -41,12 +43,13 @@ extension Engine {
         var sent = sent
         let identity = configuration.localID ?? IKEIdentity(sa.path.local.address)
         sa.localID = identity
-        sent.spiIn = newESPSPI(sa.spi)
+        if !sent.isChildless { sent.spiIn = newESPSPI(sa.spi) }
         sent.offered = Negotiation.wire(configuration.espProposals, spi: sent.spiIn, withGroups: false)
         let authentication = KeySchedule.sharedKeyAuthentication(
             suite.prf, psk: psk, message: sent.initMessage, nonce: sent.nonceR,
             identityKey: identityKey, identity: identity.payloadBody)
         let isFirstContact = isOnlyContact(sa, configuration)
+        let extensions = offeredExtensions(sa, configuration)
         sa.state = .authSent(sent)
         sa.nextRequestID = 1
         let timeout = configuration.connectTimeout - (now - sent.startedAt)
@@ -62,8 +65,11 @@ extension Engine {
                 $0.zeros(3)
                 $0.append(authentication.exposedBytes)
             }
-            message.add(proposals: sent.offered)
-            message.add(initiator: configuration.localSelectors, responder: configuration.remoteSelectors)
+            if !sent.isChildless {
+                message.add(proposals: sent.offered)
+                message.add(initiator: configuration.localSelectors, responder: configuration.remoteSelectors)
+            }
+            for notify in extensions { message.add(notify) }
         }
     }
 
@@ -91,9 +97,11 @@ extension Engine {
             sendLastWord(&sa) { $0.add(.authenticationFailed) }
             return failAttempt(&sa, failure)
         }
+        takeExtensions(&sa, configuration, payloads)
         establish(&sa, proof, configuration)
         // A call of the peer's has crossed ours and stays: no child may draw traffic to an SA that ends.
         guard sa.isEstablished else { return releaseESPSPI(sent.spiIn) }
+        guard !sent.isChildless else { return plan(.createChild, &sa) }
         receiveFirstChild(&sa, configuration, sent, payloads)
     }
 

@@ -12,6 +12,10 @@ struct IKESA: Sendable, Codable {
     var connection: ConnectionID?
     var path: Path
     var nat = NATState()
+    /// Set when both ends can follow a change of addresses.
+    var mobility: Mobility?
+    /// By this the peer proves that it has lost the SA.
+    var crashToken: Secret?
     var suite: IKESuite?
     var keys: IKEKeys?
     /// The IV of the next message that we encrypt with an AEAD cipher; never used twice.
@@ -144,6 +148,9 @@ struct LastAnswer: Sendable, Codable, Hashable {
 /// What an established SA wants to do when its window is free.
 enum PlannedTask: Sendable, Codable, Hashable {
     case deleteIKE
+    case updateAddresses
+    case checkRoute
+    case sendCrashToken
     case deleteChild(UInt32)
     case createChild
     case rekeyChild(UInt32)
@@ -155,11 +162,14 @@ enum PlannedTask: Sendable, Codable, Hashable {
     var rank: Int {
         switch self {
         case .deleteIKE: 0
-        case .deleteChild: 1
-        case .createChild: 2
-        case .rekeyChild: 3
-        case .rekeyIKE: 4
-        case .liveness: 5
+        case .updateAddresses: 1
+        case .checkRoute: 2
+        case .sendCrashToken: 3
+        case .deleteChild: 4
+        case .createChild: 5
+        case .rekeyChild: 6
+        case .rekeyIKE: 7
+        case .liveness: 8
         }
     }
 }
@@ -169,6 +179,11 @@ enum Exchange: Sendable, Codable {
     case deleteIKE
     case deleteChild(UInt32)
     case liveness
+    /// UPDATE_SA_ADDRESSES for this path is out.
+    case updateAddresses(Path)
+    /// COOKIE2 is out on this path.
+    case checkRoute(Path, cookie: [UInt8])
+    case sendCrashToken
     case child(ChildCreation)
     case rekeyIKE(IKERekey)
 }

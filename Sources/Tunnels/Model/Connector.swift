@@ -149,12 +149,17 @@ public struct Phase1: Hashable, Sendable {
     public var forceUDPEncapsulation: Bool
     /// We rekey at the latest this long before the lifetime ends; nil leaves it to the engine.
     public var rekeyMarginSeconds: Int?
+    /// The IKE SA follows a change of addresses, if the peer can (MOBIKE, RFC 4555).
+    public var isMobile: Bool
+    /// Begin without a child SA where the peer offers that (RFC 6023).
+    public var prefersChildless: Bool
 
     public init(
         ikeVersion: Int = 2, localAddress: IPAddress?, bindAddress: IPAddress? = nil, remoteAddress: IPAddress?,
         localID: IKEIdentity? = nil, remoteID: IKEIdentity? = nil,
         authentication: Authentication, encryption: [EncryptionAlgorithm], integrity: [IntegrityAlgorithm], dhGroups: [DHGroup], lifetimeSeconds: Int, dpd: DPD,
-        forceUDPEncapsulation: Bool = false, rekeyMarginSeconds: Int? = nil
+        forceUDPEncapsulation: Bool = false, rekeyMarginSeconds: Int? = nil, isMobile: Bool = false,
+        prefersChildless: Bool = false
     ) {
         self.ikeVersion = ikeVersion
         self.localAddress = localAddress
@@ -170,6 +175,8 @@ public struct Phase1: Hashable, Sendable {
         self.dpd = dpd
         self.forceUDPEncapsulation = forceUDPEncapsulation
         self.rekeyMarginSeconds = rekeyMarginSeconds
+        self.isMobile = isMobile
+        self.prefersChildless = prefersChildless
     }
 
     /// Dead peer detection.

@@ -76,6 +76,8 @@ public struct ConnectorDifference: Hashable, Sendable {
                 "\(phase1.dpd.delaySeconds) s, \(phase1.dpd.timeoutSeconds) s, \(phase1.dpd.action.rawValue)"
             ),
             ("forced UDP encapsulation", phase1.forceUDPEncapsulation ? "yes" : "no"),
+            ("MOBIKE", phase1.isMobile ? "yes" : "no"),
+            ("childless initiation", phase1.prefersChildless ? "yes" : "no"),
             ("inside", text(tunnel.inside)), ("BGP", text(tunnel.bgp)),
         ]
     }

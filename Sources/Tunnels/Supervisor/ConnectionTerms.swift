@@ -30,6 +30,8 @@ extension Tunnel {
         terms.dpdTimeout = .seconds(max(timeout - delay, min(timeout, 4)))
         terms.connectTimeout = supervisor.connectTimeout
         terms.forceUDPEncapsulation = phase1.forceUDPEncapsulation
+        terms.isMobile = phase1.isMobile
+        terms.prefersChildless = phase1.prefersChildless
         terms.replayWindow = min(2048, max(32, phase2.replayWindow))
         return terms
     }

@@ -129,11 +129,23 @@ extension TunnelKeeper {
             retransmitted(ikeSA, exchange, count, &desk)
         case .peerMoved(let path):
             log(.info, "peer-moved", "the peer is now at \(path.remote).", &desk)
-            for index in children.indices { children[index].sa.path = path }
-            if let child = currentChildren.last { fitLink(child.suite, path, &desk) }
+            moved(ikeSA, path, &desk)
+        case .moved(let path):
+            log(.info, "we-moved", "our address is now \(path.local.address), and the tunnel goes on from there.", &desk)
+            moved(ikeSA, path, &desk)
         case .notice(let text):
             log(.warning, "notice", text, &desk)
         }
+    }
+
+    private mutating func moved(_ ikeSA: IKESAID?, _ path: Path, _ desk: inout Desk) {
+        for index in children.indices where children[index].sa.ikeSA == ikeSA || phase1.count == 1 {
+            children[index].sa.path = path
+        }
+        for index in phase1.indices where phase1[index].id == ikeSA {
+            (phase1[index].summary.path.local, phase1[index].summary.path.remote) = (path.local, path.remote)
+        }
+        if let child = currentChildren.last { fitLink(child.suite, path, &desk) }
     }
 
     private mutating func add(_ summary: IKESummary, _ ikeSA: IKESAID?) {

@@ -384,7 +384,7 @@ struct TunnelKeeper: Sendable {
         failures += 1
         let isWorthTryingAtOnce: Bool =
             switch failure.reason {
-            case .deletedByPeer, .silence, .lifetimeExpired: true
+            case .deletedByPeer, .silence, .lifetimeExpired, .peerRestarted, .addressChanged: true
             default: false
             }
         if isFirst, wasUp, isWorthTryingAtOnce {

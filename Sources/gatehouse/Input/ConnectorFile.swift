@@ -41,6 +41,8 @@ enum ConnectorFile {
                 rekeyMarginSeconds:
                 dpd: {delaySeconds: 10, timeoutSeconds: 30, action: restart}
                 forceUDPEncapsulation: false
+                mobike: true               # follow a change of addresses
+                childless: false           # first child with a key exchange
               phase2:
                 encryption: [aes256gcm16, aes256]
                 integrity: [sha256]
@@ -171,7 +173,7 @@ enum ConnectorFile {
         let map = try entry.map([
             "remoteAddress", "encryption", "integrity", "ikeVersion", "localAddress", "bindAddress", "localID",
             "remoteID", "psk", "pskHexadecimal", "dhGroups", "lifetimeSeconds", "dpd", "forceUDPEncapsulation",
-            "rekeyMarginSeconds", "authentication",
+            "rekeyMarginSeconds", "authentication", "mobike", "childless",
         ])
         let remote = try map["remoteAddress"]?.address()
         guard remote != nil || initiation == .respond else {
@@ -194,7 +196,8 @@ enum ConnectorFile {
             lifetimeSeconds: try map["lifetimeSeconds"]?.number(in: 60...604_800) ?? 28_800,
             dpd: try dpd(map["dpd"] ?? entry.empty("dpd"), initiation: initiation),
             forceUDPEncapsulation: try map["forceUDPEncapsulation"]?.bool() ?? false,
-            rekeyMarginSeconds: try map["rekeyMarginSeconds"]?.number(in: 0...604_800))
+            rekeyMarginSeconds: try map["rekeyMarginSeconds"]?.number(in: 0...604_800),
+            isMobile: try map["mobike"]?.bool() ?? true, prefersChildless: try map["childless"]?.bool() ?? false)
         guard !encryption.isEmpty else { throw entry.fault("needs at least one cipher under encryption") }
         guard !phase1.dhGroups.isEmpty else { throw entry.fault("needs at least one group under dhGroups") }
         // What 'connector show' prints beside the rest.

@@ -68,12 +68,23 @@ struct IKEOptions: ParsableArguments {
         help: ArgumentHelp("ESP always in UDP 4500: yes or no.", valueName: "yes-or-no"),
         transform: OptionValue.yesOrNo)
     var forceUDPEncapsulation: Bool?
+    @Option(
+        help: ArgumentHelp("Follow a change of addresses, if the peer can (MOBIKE): yes or no.", valueName: "yes-or-no"),
+        transform: OptionValue.yesOrNo)
+    var mobike: Bool?
+    @Option(
+        help: ArgumentHelp(
+            "Begin without a child SA where the peer offers it, so that the first one has PFS: yes or no.",
+            valueName: "yes-or-no"),
+        transform: OptionValue.yesOrNo)
+    var childless: Bool?
 
     var isEmpty: Bool {
         [
             type == nil, initiation == nil, interface == nil, localAddress == nil, localID == nil, remoteID == nil,
             ikeEncryption == nil, ikeIntegrity == nil, ikeGroups == nil, ikeLifetime == nil, ikeRekeyMargin == nil,
-            dpdDelay == nil, dpdTimeout == nil, dpdAction == nil, forceUDPEncapsulation == nil,
+            dpdDelay == nil, dpdTimeout == nil, dpdAction == nil, forceUDPEncapsulation == nil, mobike == nil,
+            childless == nil,
         ].allSatisfy { $0 }
     }
 
@@ -98,6 +109,8 @@ struct IKEOptions: ParsableArguments {
         if let dpdTimeout { phase1.dpd.timeoutSeconds = dpdTimeout }
         if let dpdAction { phase1.dpd.action = dpdAction }
         if let forceUDPEncapsulation { phase1.forceUDPEncapsulation = forceUDPEncapsulation }
+        if let mobike { phase1.isMobile = mobike }
+        if let childless { phase1.prefersChildless = childless }
         guard !phase1.integrity.isEmpty else {
             throw CommandFailure(
                 "--ike-integrity: phase 1 needs at least one of sha1, sha256, sha384, sha512; beside gcm and poly1305 "

@@ -55,6 +55,8 @@ extension ConnectorFile {
                     "action": .string(phase1.dpd.action.rawValue),
                 ]),
                 "forceUDPEncapsulation": .bool(phase1.forceUDPEncapsulation),
+                "mobike": .bool(phase1.isMobile),
+                "childless": phase1.prefersChildless ? .bool(true) : .null,
             ])
         }
         func phase2(_ phase2: Phase2) -> JSON {

@@ -64,6 +64,7 @@ struct ConnectorFile: Sendable {
     var dpdTimeout = 30
     var ikeLifetime = 28_800
     var childLifetime = 3_600
+    var childless = false
 
     var text: String {
         func list(_ items: [String]) -> String { "[" + items.map { "\"\($0)\"" }.joined(separator: ", ") + "]" }
@@ -84,6 +85,7 @@ struct ConnectorFile: Sendable {
                   dhGroups: [\(group)]
                   lifetimeSeconds: \(ikeLifetime)
                   dpd: {delaySeconds: \(dpdDelay), timeoutSeconds: \(dpdTimeout), action: restart}
+                  childless: \(childless)
                 phase2:
                   encryption: [\(encryption)]
                   integrity: [\(integrity)]
@@ -152,6 +154,14 @@ final class Gatehoused: Sendable {
     }
 
     func kill() async { await process.current?.end(gracefully: false) }
+
+    /// What it keeps while the machine is up goes, as when the machine starts anew.
+    func forgetRuntime() throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: sockets) {
+            try FileManager.default.removeItem(atPath: sockets + "/" + name)
+        }
+    }
+
     func reload() { process.current?.signal(SIGHUP) }
     var log: String { process.current?.log ?? "" }
     var logFile: String? { process.current?.logFile }

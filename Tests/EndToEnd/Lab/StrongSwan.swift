@@ -18,6 +18,9 @@ struct StrongSwanConnection: Sendable {
     var dpdSeconds = 10
     /// Bytes of an IP datagram from which on charon cuts its IKE messages into fragments; nil leaves its default.
     var fragmentSize: Int?
+    var isMobile = false
+    /// `never`, `allow`, `prefer` or `force`.
+    var childless = "allow"
     /// Routed into the tunnel while it is up, with a metric that wins over the way to the other endpoint.
     var network: String
 }
@@ -176,7 +179,8 @@ final class StrongSwan: Sendable {
                 over_time = 600s
                 rand_time = 1s
                 dpd_delay = \(connection.dpdSeconds)s
-                mobike = no
+                mobike = \(connection.isMobile ? "yes" : "no")
+                childless = \(connection.childless)
                 encap = yes
                 unique = replace
                 local {
