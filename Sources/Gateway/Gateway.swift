@@ -49,7 +49,8 @@ public final class Gateway: Sendable {
         sockets.ikePort = boot.ikePort
         sockets.natPort = boot.natPort
         let loop = try IOLoop(try OutsideSockets(sockets)) { bytes, path in
-            inbox.putDatagram(.datagram(bytes, path))
+            inbox.putDatagram(
+                .datagram(bytes, path), from: path.remote, isFirstContact: Engine.isFirstContact(bytes, path))
         }
         let dataPath = try UserspaceDataPath(loop)
         let netlink = try Netlink()

@@ -2,6 +2,15 @@ import Base
 
 /// The way of a datagram to the SA and the state that it is for.
 extension Engine {
+    /// Whether a datagram is, or pretends to be, the first message of a stranger: messages for IKE SAs that stand may be
+    /// served before those. Looks at a few bytes only.
+    public static func isFirstContact(_ datagram: [UInt8], _ path: Path) -> Bool {
+        let start = path.isNATPort ? 4 : 0
+        guard datagram.count >= start + Header.length else { return false }
+        return datagram[start + 18] == ExchangeType.ikeSAInit.rawValue
+            && datagram[start + 8..<start + 16].allSatisfy { $0 == 0 }
+    }
+
     mutating func receiveDatagram(_ datagram: [UInt8], _ path: Path) {
         var message = datagram[...]
         if path.isNATPort {
