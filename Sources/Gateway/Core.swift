@@ -138,6 +138,8 @@ actor Core {
             work.add(engine.receive(.peerMoved(spiIn: spiIn, path), now: now))
         case .exhausted(let spiIn):
             work.add(engine.receive(.childExhausted(spiIn: spiIn), now: now))
+        case .spent(let spiIn):
+            work.add(engine.receive(.childSpent(spiIn: spiIn), now: now))
         case .unknownSPI(let spi, let peer):
             logger.debug("ESP with unknown SPI \(String(spi, radix: 16)) from \(peer)")
         case .tunnelLost(let interface, let reason):

@@ -25,6 +25,7 @@ struct SourceAddresses {
             // The route may be another one since the last attempt.
             let before = chosen[id]
             guard let filled = choose(id, route), chosen[id] != before else { return [input] }
+            used[id] = used[id] ?? filled.localAddress
             return [.configure(id, filled), input]
         case .remove(let id):
             open[id] = nil

@@ -7,7 +7,8 @@ public struct EngineConfiguration: Hashable, Codable, Sendable {
     public var shard: UInt8 = 0
     /// With more half-open SAs than this we ask initiators for a cookie before we spend anything (RFC 7296 §2.6).
     public var cookieThreshold = 64
-    /// With this many half-open SAs no new ones are taken.
+    /// With this many half-open SAs no new ones are taken; from half of it on, none of an address that has a sixteenth
+    /// of it: one host with many ports does not shut the door to all others.
     public var maximumHalfOpen = 20_000
     /// Half-open SAs of one address and port; more are dropped. Clients behind one NAT have ports of their own.
     public var maximumHalfOpenPerEndpoint = 8

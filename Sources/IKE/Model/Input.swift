@@ -29,4 +29,6 @@ public enum Input: Sendable {
     case peerMoved(spiIn: UInt32, Path)
     /// A soft limit (bytes, packets, sequence numbers) was reached: rekey now.
     case childExhausted(spiIn: UInt32)
+    /// A hard limit (bytes, packets) was reached: the data path lets nothing through any more.
+    case childSpent(spiIn: UInt32)
 }

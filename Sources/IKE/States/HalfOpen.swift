@@ -94,7 +94,9 @@ extension Engine {
         _ payloads: Payloads, _ nonce: [UInt8], _ key: HalfOpenGate.Key, _ header: Header, _ path: Path
     ) -> Bool {
         guard gate.count < configuration.maximumHalfOpen,
-            gate.count(of: key.remote) < configuration.maximumHalfOpenPerEndpoint
+            gate.count(of: key.remote) < configuration.maximumHalfOpenPerEndpoint,
+            gate.count < configuration.maximumHalfOpen / 2
+                || gate.count(at: key.remote.address) < configuration.maximumHalfOpen / 16
         else {
             counters.droppedHalfOpen += 1
             return false
@@ -298,7 +300,7 @@ extension Engine {
             // RFC 6023: the IKE SA alone; children come by themselves.
             return completeAuth(&sa, reply, configuration, refusal: nil)
         }
-        switch answerChild(configuration, payloads, usesGroups: false) {
+        switch answerChild(sa, configuration, payloads, replacing: nil, usesGroups: false) {
         case .failure(let refusal):
             completeAuth(&sa, reply, configuration, refusal: refusal.notify)
             emit(.failed(refusal.failure), sa)
@@ -314,8 +316,8 @@ extension Engine {
             install(
                 &sa, configuration,
                 NewChild(
-                    spiIn: reply.spiIn, spiOut: agreed.spiOut, suite: agreed.choice.suite, keys: childKeys,
-                    weAreInitiator: false, local: agreed.local, remote: agreed.remote, replaces: nil),
+                    place: agreed.place, spiIn: reply.spiIn, spiOut: agreed.spiOut, suite: agreed.choice.suite,
+                    keys: childKeys, weAreInitiator: false, local: agreed.local, remote: agreed.remote, replaces: nil),
                 outbound: true)
         }
     }

@@ -85,6 +85,13 @@ struct IKESA: Sendable, Codable {
     func childIndex(peerSPI spi: UInt32) -> Int? { children.firstIndex { $0.spiOut == spi } }
     /// A child that carries traffic and will go on doing so.
     var hasLiveChild: Bool { children.contains { $0.isLive } }
+    /// The same of the child in one place of the connection.
+    func hasLiveChild(at place: Int) -> Bool { children.contains { $0.place == place && $0.isLive } }
+    /// A child that we want is still being asked for.
+    var isAskingForChild: Bool {
+        if case .child(let creation) = exchange, creation.replaces == nil { return true }
+        return tasks.contains { if case .createChild = $0 { true } else { false } }
+    }
 }
 
 /// What we know of address translators between us and the peer (RFC 7296 §2.23).
@@ -152,7 +159,8 @@ enum PlannedTask: Sendable, Codable, Hashable {
     case checkRoute
     case sendCrashToken
     case deleteChild(UInt32)
-    case createChild
+    /// The child in this place of the connection.
+    case createChild(Int)
     case rekeyChild(UInt32)
     case rekeyIKE
     /// `isForced` also checks a peer that was heard a moment ago.

@@ -211,11 +211,15 @@ public struct Phase2: Hashable, Codable, Sendable {
     public var replayWindow: Int
     /// We rekey at the latest this long before the lifetime ends; nil leaves it to the engine.
     public var rekeyMarginSeconds: Int?
+    /// ESP bytes and packets that one SA may carry in one direction; nil sets no limit.
+    public var lifetimeBytes: UInt64?
+    public var lifetimePackets: UInt64?
 
     public init(
         name: String? = nil, encryption: [EncryptionAlgorithm], integrity: [IntegrityAlgorithm],
         pfsGroups: [DHGroup], lifetimeSeconds: Int, localSelectors: [IPPrefix], remoteSelectors: [IPPrefix],
-        esn: Bool = false, replayWindow: Int = 1024, rekeyMarginSeconds: Int? = nil
+        esn: Bool = false, replayWindow: Int = 1024, rekeyMarginSeconds: Int? = nil, lifetimeBytes: UInt64? = nil,
+        lifetimePackets: UInt64? = nil
     ) {
         self.name = name
         self.encryption = encryption
@@ -227,5 +231,7 @@ public struct Phase2: Hashable, Codable, Sendable {
         self.esn = esn
         self.replayWindow = replayWindow
         self.rekeyMarginSeconds = rekeyMarginSeconds
+        self.lifetimeBytes = lifetimeBytes
+        self.lifetimePackets = lifetimePackets
     }
 }

@@ -101,6 +101,7 @@ extension TunnelKeeper {
             closed(ikeSA, failure, &desk)
         case .childEstablished(let spiIn):
             establish(spiIn, replacing: nil, &desk)
+            if isUp, missingPhase2.isEmpty { lastError = nil }
             announceWeaknesses(&desk)
         case .childRekeyed(let spiIn, let previous):
             establish(spiIn, replacing: previous, &desk)
@@ -174,16 +175,18 @@ extension TunnelKeeper {
     }
 
     private mutating func failed(_ ikeSA: IKESAID?, _ failure: Failure, _ desk: inout Desk) {
-        if isUp {
-            // A rekey, or an attempt of the peer beside what stands.
-            lastError = failure.explanation
-            report(failure, &desk)
-        } else if failure.reason != .requested {
-            // An attempt that we called off ourselves is followed by what we called it off for. An IKE SA without a
-            // child is deleted by the engine, and counts no more.
+        // An attempt that we called off ourselves is followed by what we called it off for.
+        guard isUp || failure.reason != .requested else { return }
+        let mayStillComeUp = !tunnel.furtherPhase2.isEmpty && phase1.contains { $0.id == ikeSA }
+        guard isUp || mayStillComeUp else {
+            // An IKE SA without a child is deleted by the engine, and counts no more.
             phase1.removeAll { $0.id == ikeSA }
-            down(failure, &desk)
+            return down(failure, &desk)
         }
+        // A rekey, an attempt of the peer beside what stands, or one child of several: with the last one the engine closes
+        // the IKE SA, and says so.
+        lastError = failure.explanation
+        report(failure, &desk)
     }
 
     /// The tunnel is not up, for this reason: says so and plans what comes next.

@@ -156,6 +156,14 @@ struct ESPOptions: ParsableArguments {
         transform: OptionValue.seconds(from: 1))
     var espRekeyMargin: Int?
     @Option(
+        help: ArgumentHelp("What a child SA may carry in one direction: 50G; or none.", valueName: "bytes"),
+        transform: OptionValue.limit(from: OptionValue.fewestBytes))
+    var espLifetimeBytes: BlankOr<UInt64>?
+    @Option(
+        help: ArgumentHelp("The same in packets: 100M; or none.", valueName: "packets"),
+        transform: OptionValue.limit(from: OptionValue.fewestPackets))
+    var espLifetimePackets: BlankOr<UInt64>?
+    @Option(
         help: ArgumentHelp("Offer extended sequence numbers: yes or no.", valueName: "yes-or-no"),
         transform: OptionValue.yesOrNo)
     var esn: Bool?
@@ -165,7 +173,7 @@ struct ESPOptions: ParsableArguments {
     var isEmpty: Bool {
         [
             espEncryption == nil, espIntegrity == nil, pfs == nil, espLifetime == nil, espRekeyMargin == nil,
-            esn == nil, replayWindow == nil,
+            espLifetimeBytes == nil, espLifetimePackets == nil, esn == nil, replayWindow == nil,
         ].allSatisfy { $0 }
     }
 
@@ -182,6 +190,8 @@ struct ESPOptions: ParsableArguments {
         if let pfs { phase2.pfsGroups = pfs }
         if let espLifetime { phase2.lifetimeSeconds = espLifetime }
         if let espRekeyMargin { phase2.rekeyMarginSeconds = espRekeyMargin }
+        if let espLifetimeBytes { phase2.lifetimeBytes = espLifetimeBytes.value }
+        if let espLifetimePackets { phase2.lifetimePackets = espLifetimePackets.value }
         if let esn { phase2.esn = esn }
         if let replayWindow { phase2.replayWindow = replayWindow }
         if let cipher = phase2.encryption.first(where: { !$0.isAEAD }), phase2.integrity.isEmpty {

@@ -69,6 +69,8 @@ extension ConnectorFile {
                 "pfsGroups": .array(phase2.pfsGroups.map { number($0.rawValue) }),
                 "lifetimeSeconds": number(phase2.lifetimeSeconds),
                 "rekeyMarginSeconds": number(phase2.rekeyMarginSeconds),
+                "lifetimeBytes": number(phase2.lifetimeBytes),
+                "lifetimePackets": number(phase2.lifetimePackets),
                 "localSelectors": texts(phase2.localSelectors),
                 "remoteSelectors": texts(phase2.remoteSelectors),
                 "esn": .bool(phase2.esn),
