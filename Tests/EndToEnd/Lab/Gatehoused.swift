@@ -65,6 +65,9 @@ struct ConnectorFile: Sendable {
     var ikeLifetime = 28_800
     var childLifetime = 3_600
     var childless = false
+    var childLifetimeBytes: Int?
+    /// A phase 2 of its own for each of these of our networks; empty for one with ``localSelectors``.
+    var networksApart: [String] = []
 
     var text: String {
         func list(_ items: [String]) -> String { "[" + items.map { "\"\($0)\"" }.joined(separator: ", ") + "]" }
@@ -87,14 +90,28 @@ struct ConnectorFile: Sendable {
                   dpd: {delaySeconds: \(dpdDelay), timeoutSeconds: \(dpdTimeout), action: restart}
                   childless: \(childless)
                 phase2:
-                  encryption: [\(encryption)]
-                  integrity: [\(integrity)]
-                  pfsGroups: [\(group)]
-                  lifetimeSeconds: \(childLifetime)
-                  localSelectors: \(list(localSelectors))
-                  remoteSelectors: \(list(remoteSelectors))\(insideText)
+            \(phase2)\(insideText)
 
             """
+    }
+
+    private var phase2: String {
+        guard !networksApart.isEmpty else {
+            return phase2(localSelectors).map { "      " + $0 }.joined(separator: "\n")
+        }
+        return networksApart.map { network in
+            "      - name: from-\(network.prefix { $0 != "/" })\n"
+                + phase2([network]).map { "        " + $0 }.joined(separator: "\n")
+        }.joined(separator: "\n")
+    }
+
+    private func phase2(_ local: [String]) -> [String] {
+        func list(_ items: [String]) -> String { "[" + items.map { "\"\($0)\"" }.joined(separator: ", ") + "]" }
+        return [
+            "encryption: [\(encryption)]", "integrity: [\(integrity)]", "pfsGroups: [\(group)]",
+            "lifetimeSeconds: \(childLifetime)", "localSelectors: \(list(local))",
+            "remoteSelectors: \(list(remoteSelectors))",
+        ] + (childLifetimeBytes.map { ["lifetimeBytes: \($0)"] } ?? [])
     }
 
     private var insideText: String {
