@@ -21,6 +21,11 @@ public struct SealingKey: Sendable {
         self.key = key
     }
 
+    /// A secret for another use, always the same for the same key and `purpose`; it tells nothing of the key.
+    public func secret(for purpose: String) -> Secret {
+        Secret(IntegrityAlgorithm.sha512.tag(key: key, [Array("Gatehouse \(purpose)".utf8)]))
+    }
+
     /// Seals `secret` for the place that `context` names. The nonce is 12 fresh random bytes.
     public func seal(_ secret: Secret, context: String, nonce: [UInt8]) throws(CryptographyError) -> [UInt8] {
         guard nonce.count == Self.nonceLength else {

@@ -97,7 +97,10 @@ actor Core {
         case .timer:
             alarm.hasRung()
             if trafficPoll.next <= now { await reportTraffic(now: now) }
-            if let upkeepAt, upkeepAt <= now { mend(now: now) }
+            if let upkeepAt, upkeepAt <= now {
+                mend(now: now)
+                followAddresses(now: now)
+            }
             if let deadline = engine.deadline, deadline.tick <= now {
                 logger.trace("engine wakes: \(deadline.reason)")
                 work.add(engine.wake(now: now))
@@ -135,6 +138,8 @@ actor Core {
             work.add(engine.receive(.peerMoved(spiIn: spiIn, path), now: now))
         case .exhausted(let spiIn):
             work.add(engine.receive(.childExhausted(spiIn: spiIn), now: now))
+        case .spent(let spiIn):
+            work.add(engine.receive(.childSpent(spiIn: spiIn), now: now))
         case .unknownSPI(let spi, let peer):
             logger.debug("ESP with unknown SPI \(String(spi, radix: 16)) from \(peer)")
         case .tunnelLost(let interface, let reason):
@@ -245,6 +250,13 @@ actor Core {
             log.add(.warning, kind: "mended", message: sentence.prefix(1).uppercased() + sentence.dropFirst() + ".")
         }
         if let problem = report.problem { tellOfRoutes(problem) } else { routeProblem = nil }
+    }
+
+    /// The host may have another address towards a peer: its tunnels go along.
+    private func followAddresses(now: Tick) {
+        guard let present = try? Set(machine.upkeep.netlink.addresses().map(\.address.address)) else { return }
+        let inputs = sources.follow(isPresent: present.contains) { machine.loop.sockets.localAddress(towards: $0) }
+        for input in inputs { work.add(engine.receive(input, now: now)) }
     }
 
     private func tellOfRoutes(_ reason: String) {

@@ -49,7 +49,8 @@ public final class Gateway: Sendable {
         sockets.ikePort = boot.ikePort
         sockets.natPort = boot.natPort
         let loop = try IOLoop(try OutsideSockets(sockets)) { bytes, path in
-            inbox.putDatagram(.datagram(bytes, path))
+            inbox.putDatagram(
+                .datagram(bytes, path), from: path.remote, isFirstContact: Engine.isFirstContact(bytes, path))
         }
         let dataPath = try UserspaceDataPath(loop)
         let netlink = try Netlink()
@@ -63,9 +64,11 @@ public final class Gateway: Sendable {
         terms.dataPath = dataPath.kind
         terms.ikePort = boot.ikePort
         terms.natPort = boot.natPort
+        var engine = EngineConfiguration()
+        engine.crashDetectionSecret = key.secret(for: "IKE crash detection")
         core = Core(
             inbox: inbox, machine: machine,
-            engine: Engine(configuration: EngineConfiguration(), seed: SystemRandom.seed(), now: now),
+            engine: Engine(configuration: engine, seed: SystemRandom.seed(), now: now),
             supervisor: Supervisor(configuration: terms, seed: SystemRandom.seed(), now: now),
             log: log, journal: journal)
         let (core, store, log) = (core, store, log)

@@ -51,6 +51,7 @@ public struct Engine: Sendable {
         case .remove(let id): remove(id)
         case .initiate(let id): initiate(id)
         case .terminate(let id): terminate(id)
+        case .relocate(let id, let address, let hasLostOld): relocate(id, to: address, hasLostOld: hasLostOld)
         case .rekeyIKE(let id): plan(.rekeyIKE, id)
         case .rekeyChild(let id): planChildRekeys(id)
         case .checkLiveness(let id): plan(.liveness(isForced: true), id)
@@ -59,6 +60,7 @@ public struct Engine: Sendable {
         case .inboundTraffic(let spiIn, let at): withOwner(of: spiIn) { $0.inboundTraffic(&$1, spiIn, at) }
         case .peerMoved(let spiIn, let path): withOwner(of: spiIn) { $0.dataPathSawPeer(&$1, spiIn, path) }
         case .childExhausted(let spiIn): withOwner(of: spiIn) { $0.plan(.rekeyChild(spiIn), &$1) }
+        case .childSpent(let spiIn): withOwner(of: spiIn) { $0.childSpent(&$1, spiIn) }
         }
         return takeEffects()
     }
@@ -204,6 +206,16 @@ public struct Engine: Sendable {
         let fuzz = Int64(clamping: random.uniform(below: UInt64(most) + 1))
         let early = min(margin.nanoseconds + fuzz, lifetime.nanoseconds / 4 * 3)
         return now + Tick.Span(nanoseconds: max(lifetime.nanoseconds - max(early, 0), 0))
+    }
+
+    /// Where to rekey a child that may carry so much: a tenth before, made more by a random share.
+    mutating func limits(_ terms: ChildConfiguration, fuzzPercent: Int) -> ChildLimits {
+        let percent = UInt64(max(0, min(fuzzPercent, 100)))
+        func soft(_ hard: UInt64) -> UInt64 { hard - hard / 10 - random.uniform(below: hard / 1000 * percent + 1) }
+        var limits = ChildLimits()
+        if let bytes = terms.lifetimeBytes { (limits.softBytes, limits.hardBytes) = (soft(bytes), bytes) }
+        if let packets = terms.lifetimePackets { (limits.softPackets, limits.hardPackets) = (soft(packets), packets) }
+        return limits
     }
 }
 

@@ -61,7 +61,7 @@ extension Engine {
         for child in sa.children { childOwners[child.spiIn] = sa.spi }
         if case .child(let creation) = sa.exchange { childOwners[creation.spiIn] = sa.spi }
         switch sa.state {
-        case .authSent(let sent): childOwners[sent.spiIn] = sa.spi
+        case .authSent(let sent): if !sent.isChildless { childOwners[sent.spiIn] = sa.spi }
         case .halfOpen(let halfOpen): gate.add(halfOpen.key, sa.spi)
         case .initSent, .established, .rekeyed, .deleting, .closed: break
         }

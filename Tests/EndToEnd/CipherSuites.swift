@@ -30,7 +30,17 @@ struct CipherSuite: Sendable, CustomTestStringConvertible {
     static let modern = CipherSuite(
         encryption: "chacha20poly1305", integrity: "", phase1Integrity: "sha256", group: 31,
         ikeProposal: "chacha20poly1305-prfsha256-curve25519", espProposal: "chacha20poly1305-curve25519")
-    static let all = [old, common, gcm, modern]
+    static let strong = CipherSuite(
+        encryption: "aes256gcm16", integrity: "", phase1Integrity: "sha384", group: 20,
+        ikeProposal: "aes256gcm16-prfsha384-ecp384", espProposal: "aes256gcm16-ecp384")
+    static let all = [old, common, gcm, modern, strong]
+
+    /// Every Diffie-Hellman group that strongSwan has too, by its name there.
+    static let groups: KeyValuePairs<Int, String> = [
+        2: "modp1024", 5: "modp1536", 14: "modp2048", 15: "modp3072", 16: "modp4096", 17: "modp6144", 18: "modp8192",
+        19: "ecp256", 20: "ecp384", 21: "ecp521", 22: "modp1024s160", 23: "modp2048s224", 24: "modp2048s256",
+        31: "curve25519",
+    ]
 }
 
 /// Both ends of one tunnel between the gateway and the first endpoint, for the tests with connectors by hand.

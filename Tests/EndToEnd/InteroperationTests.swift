@@ -45,6 +45,33 @@ struct InteroperationTests {
         }
     }
 
+    /// Phase 1 and phase 2 agree on it, and a rekey of each finds fresh keys with it.
+    @Test(arguments: CipherSuite.groups.map(\.key))
+    func everyGroup(_ group: Int) async throws {
+        try await Lab.with { lab in
+            let name = try #require(CipherSuite.groups.first { $0.key == group }?.value)
+            let suite = CipherSuite(
+                encryption: "aes128gcm16", integrity: "", phase1Integrity: "sha256", group: group,
+                ikeProposal: "aes128gcm16-prfsha256-\(name)", espProposal: "aes128gcm16-\(name)")
+            let peer = try await StrongSwan(lab, on: .aws1, [Pair.endpoint(lab.topology, suite)])
+            let gateway = try await Gatehoused(lab)
+            var connector = Pair.connector(lab.topology, suite)
+            connector.inside = nil
+            try await gateway.add(connector)
+            let first = try await gateway.waitForOnline()
+            #expect(first.ike?.proposal == suite.ikeProposal)
+            try await gateway.rekeyChild(connector.name)
+            let second = try await gateway.waitFor("lab-1", "rekeyed by us") {
+                $0.children.count == 1 && $0.children[0].spiIn != first.children[0].spiIn
+            }
+            #expect(second.children.map(\.proposal) == [suite.espProposal])
+            try await peer.rekeyIKE("customer")
+            try await gateway.waitFor("lab-1", "rekeyed by strongSwan") { $0.ike != nil && $0.ike != first.ike }
+            try await lab.waitForPing()
+            #expect(try await lab.ping().lost == 0)
+        }
+    }
+
     /// charon cuts every message that it can; so each answer of the handshake and of the rekeys comes in pieces.
     @Test(arguments: [CipherSuite.common, CipherSuite.gcm])
     func fragmentedMessagesArePutTogether(_ suite: CipherSuite) async throws {

@@ -1,3 +1,4 @@
+import Base
 import Testing
 
 @testable import Gateway
@@ -9,14 +10,42 @@ import Testing
         #expect(await inbox.next() == [0, 1, 2, 3, 4])
     }
 
+    private func sender(_ number: Int) -> Endpoint { Endpoint(.v4(0xCB00_7100 + UInt32(number)), 4500) }
+
     @Test func datagramsBeyondTheBoundAreDroppedAndCounted() async {
-        let inbox = Inbox<Int>(datagramLimit: 2)
-        for number in 0..<5 { inbox.putDatagram(number) }
+        let inbox = Inbox<Int>(limits: .init(datagrams: 2))
+        for number in 0..<5 { inbox.putDatagram(number, from: sender(number), isFirstContact: false) }
         inbox.put(100)
         #expect(await inbox.next() == [0, 1, 100])
         #expect(inbox.dropped == 3)
-        inbox.putDatagram(7)
+        inbox.putDatagram(7, from: sender(7), isFirstContact: false)
         #expect(await inbox.next() == [7], "room again once the loop has caught up")
+    }
+
+    @Test func onePeerDoesNotCrowdOutAnother() async {
+        let inbox = Inbox<Int>(limits: .init(datagrams: 100, datagramsOfOne: 3))
+        for number in 0..<50 { inbox.putDatagram(number, from: sender(1), isFirstContact: false) }
+        inbox.putDatagram(1000, from: sender(2), isFirstContact: false)
+        // Another port is another peer behind the same translator.
+        inbox.putDatagram(1001, from: Endpoint(sender(1).address, 4501), isFirstContact: false)
+        #expect(await inbox.next() == [0, 1, 2, 1000, 1001])
+        #expect(inbox.dropped == 47)
+    }
+
+    @Test func strangersWaitBehindThosePeersThatStand() async {
+        let inbox = Inbox<Int>(limits: .init(firstContacts: 5, firstContactsInBatch: 2))
+        for number in 0..<9 { inbox.putDatagram(number, from: sender(number), isFirstContact: true) }
+        inbox.putDatagram(100, from: sender(1), isFirstContact: false)
+        inbox.put(101)
+        #expect(await inbox.next() == [100, 101, 0, 1])
+        inbox.putDatagram(102, from: sender(1), isFirstContact: false)
+        #expect(await inbox.next() == [102, 2, 3])
+        #expect(await inbox.next() == [4])
+        #expect(inbox.dropped == 4)
+        inbox.putDatagram(10, from: sender(1), isFirstContact: true)
+        inbox.close()
+        #expect(await inbox.next() == [10])
+        #expect(await inbox.next() == nil)
     }
 
     @Test func whatWasPutInBeforeClosingIsStillHandedOut() async {

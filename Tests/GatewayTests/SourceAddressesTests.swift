@@ -47,6 +47,40 @@ import Testing
         #expect(addresses(sources.fill(.initiate(id)) { _ in first }) == [first])
     }
 
+    private func relocations(_ inputs: [Input]) -> [(to: IPAddress, hasLostOld: Bool)] {
+        inputs.compactMap {
+            if case .relocate(_, let address, let hasLostOld) = $0 { (address, hasLostOld) } else { nil }
+        }
+    }
+
+    @Test func aChangeOfTheHostIsFollowedOnce() throws {
+        var sources = SourceAddresses()
+        _ = sources.fill(.configure(id, configuration(local: .any(.ipv4)))) { _ in first }
+        #expect(sources.follow(isPresent: { _ in true }) { _ in first }.isEmpty)
+        // No way to the peer for a while: nothing moves.
+        #expect(sources.follow(isPresent: { _ in false }) { _ in nil }.isEmpty)
+        let inputs = sources.follow(isPresent: { $0 == second }) { _ in second }
+        #expect(addresses(inputs) == [second])
+        let move = try #require(relocations(inputs).first)
+        #expect(move.to == second && move.hasLostOld)
+        #expect(sources.follow(isPresent: { $0 == second }) { _ in second }.isEmpty)
+        let back = try #require(relocations(sources.follow(isPresent: { _ in true }) { _ in first }).first)
+        #expect(back.to == first && !back.hasLostOld)
+    }
+
+    @Test func anAttemptDoesNotHideAMove() throws {
+        var sources = SourceAddresses()
+        _ = sources.fill(.configure(id, configuration(local: .any(.ipv4)))) { _ in first }
+        _ = sources.fill(.initiate(id)) { _ in second }
+        #expect(relocations(sources.follow(isPresent: { $0 == second }) { _ in second }).count == 1)
+    }
+
+    @Test func anAddressThatWasConfiguredStaysWhereItIs() {
+        var sources = SourceAddresses()
+        _ = sources.fill(.configure(id, configuration(local: first))) { _ in first }
+        #expect(sources.follow(isPresent: { _ in false }) { _ in second }.isEmpty)
+    }
+
     @Test func whatWasRemovedIsForgotten() {
         var sources = SourceAddresses()
         _ = sources.fill(.configure(id, configuration(local: .any(.ipv4)))) { _ in first }

@@ -192,7 +192,9 @@ struct HostileTests {
     }
 
     @Test func anUnknownIKESAIsAnsweredSeldomAndHarmsNobody() throws {
-        var pair = Pair()
+        var configuration = EngineConfiguration()
+        configuration.unknownSPIAnswersPerSecond = 10
+        var pair = Pair(engine: configuration)
         pair.connect()
         pair.give(.a, .checkLiveness(Pair.id))
         var datagram = try #require(pair.network.first)

@@ -86,6 +86,33 @@ struct InitTests {
 
     // MARK: Limits
 
+    @Test func oneHostWithManyPortsLeavesRoomForOthers() {
+        var configuration = EngineConfiguration()
+        configuration.maximumHalfOpen = 64
+        configuration.cookieThreshold = 1000
+        var anyone = Pair.configuration(.b)
+        anyone.remoteAddress = nil
+        var pair = Pair(b: anyone, engine: configuration)
+        pair.give(.a, .initiate(Pair.id))
+        let first = pair.network[0]
+        pair.network = []
+        func knock(_ host: UInt32, _ number: Int) {
+            var datagram = first
+            datagram.bytes[6] = UInt8(truncatingIfNeeded: host)
+            datagram.bytes[7] = UInt8(truncatingIfNeeded: number)
+            datagram.path.remote = Endpoint(.v4(0x0A00_0000 + host), UInt16(2000 + number))
+            pair.give(.b, .datagram(datagram.bytes, datagram.path))
+        }
+        // Many clients behind one translator are welcome while there is room.
+        for number in 0..<60 { knock(1, number) }
+        #expect(pair.b.engine.halfOpenCount == 32)
+        for host in 2...9 as ClosedRange<UInt32> { for number in 0..<10 { knock(host, number) } }
+        #expect(pair.b.engine.halfOpenCount == 64)
+        pair.network = []
+        pair.drive(.seconds(31))
+        #expect(pair.b.engine.halfOpenCount == 0)
+    }
+
     @Test func halfOpenSAsOfOneAddressAndPortAreLimitedAndGoAway() {
         var pair = Pair()
         pair.give(.a, .initiate(Pair.id))

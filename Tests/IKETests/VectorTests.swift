@@ -147,6 +147,6 @@ struct VectorTests {
         }
         #expect(digest(1) == digest(1))
         #expect(digest(1) != digest(3))
-        #expect(digest(1) == "d9362f84fc8d0bebb7e8d092fc2caa643d818d3a4c66e3a5e18f8f835acbb96f")
+        #expect(digest(1) == "444ef74b6c1ff81b74f106acb944577d6345a397b3442ec94265f5852c89fb14")
     }
 }

@@ -114,7 +114,7 @@ struct Ledger {
         case .failed: attempts.remove(spi)
         case .childEstablished(let spiIn), .childRekeyed(let spiIn, _):
             if !children.contains(spiIn) { return "the engine speaks of a child that is not installed" }
-        case .childClosed, .answered, .retransmitted, .peerMoved, .notice: break
+        case .childClosed, .answered, .retransmitted, .peerMoved, .moved, .notice: break
         }
         return nil
     }

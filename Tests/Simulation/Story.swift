@@ -100,6 +100,7 @@ extension Event {
         case .answered: nil
         case .retransmitted(let exchange, let attempt): "sends \(exchange) again, time \(attempt)"
         case .peerMoved(let path): "peer moved to \(path.remote)"
+        case .moved(let path): "moved to \(path.local)"
         case .notice(let text): "notices: \(text)"
         }
     }

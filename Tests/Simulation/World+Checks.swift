@@ -60,7 +60,7 @@ extension World {
 
     func checkEvent(_ host: Host, _ event: Event) {
         switch event.kind {
-        case .peerMoved(let path): checkPath(host, path)
+        case .peerMoved(let path), .moved(let path): checkPath(host, path)
         case .ikeEstablished:
             guard let name = event.connection.flatMap({ host.supervisor.tunnel(of: $0) }),
                 let tunnel = scenario.tunnels.first(where: { Scenario.tunnelName($0) == name })

@@ -78,8 +78,12 @@ struct EngineWorld {
         var other = tunnel
         other.phase1.localAddress = tunnel.phase1.remoteAddress
         other.phase1.remoteAddress = tunnel.phase1.localAddress
-        other.phase2.localSelectors = tunnel.phase2.remoteSelectors
-        other.phase2.remoteSelectors = tunnel.phase2.localSelectors
+        swap(&other.phase2.localSelectors, &other.phase2.remoteSelectors)
+        for index in other.furtherPhase2.indices {
+            let phase2 = tunnel.furtherPhase2[index]
+            other.furtherPhase2[index].localSelectors = phase2.remoteSelectors
+            other.furtherPhase2[index].remoteSelectors = phase2.localSelectors
+        }
         if let inside = tunnel.inside {
             other.inside?.localAddress = inside.remoteAddress
             other.inside?.remoteAddress = inside.localAddress

@@ -32,9 +32,11 @@ import Tunnels
             "203.0.113.9", "--local-id", "gw.example.org", "--peer-id", "", "--psk-file", "-", "--ike-encryption",
             "aes256,aes128", "--ike-hash", "sha256", "--dh-groups", "14,ecp256", "--ike-lifetime", "8h",
             "--ike-rekey-margin", "10m", "--dpd-delay", "15", "--dpd-timeout", "1m", "--dpd-action", "clear",
-            "--force-udp-encapsulation", "yes", "--phase2-name", "lan", "--local-network", "10.1.0.0/16,10.3.0.0/16",
+            "--force-udp-encapsulation", "yes", "--mobike", "no", "--childless", "yes",
+            "--phase2-name", "lan", "--local-network", "10.1.0.0/16,10.3.0.0/16",
             "--remote-network", "10.2.0.0/16", "--esp-encryption", "aes128", "--esp-hash", "sha512", "--pfs", "14",
             "--esp-lifetime", "45m", "--esp-rekey-margin", "300", "--esn", "yes", "--replay-window", "256",
+            "--esp-lifetime-bytes", "50G", "--esp-lifetime-packets", "3M",
         ]
         let output = try await run(desk, words, input: "the key of both\n")
         #expect(output.status == 0, "\(output.error)")
@@ -51,13 +53,14 @@ import Tunnels
                     encryption: [.aes256, .aes128], integrity: [.sha256], dhGroups: [.modp2048, .ecp256],
                     lifetimeSeconds: 28_800,
                     dpd: Phase1.DPD(delaySeconds: 15, timeoutSeconds: 60, action: .clear),
-                    forceUDPEncapsulation: true, rekeyMarginSeconds: 600))
+                    forceUDPEncapsulation: true, rekeyMarginSeconds: 600, isMobile: false, prefersChildless: true))
         #expect(
             tunnel.phase2
                 == Phase2(
                     name: "lan", encryption: [.aes128], integrity: [.sha512], pfsGroups: [.modp2048],
                     lifetimeSeconds: 2700, localSelectors: connector.localNetworks,
-                    remoteSelectors: connector.remoteNetworks, esn: true, replayWindow: 256, rekeyMarginSeconds: 300))
+                    remoteSelectors: connector.remoteNetworks, esn: true, replayWindow: 256, rekeyMarginSeconds: 300,
+                    lifetimeBytes: 50_000_000_000, lifetimePackets: 3_000_000))
         await desk.portal.stop()
     }
 
@@ -165,6 +168,30 @@ import Tunnels
         #expect(stored.out.contains("\"restarts\": []"))
         #expect(stored.out.contains("\"isStored\": true"))
         #expect(sent(desk).map { $0.tunnels[0].phase2.lifetimeSeconds } == [1800])
+        await desk.portal.stop()
+    }
+
+    @Test func aFurtherPhase2ComesAndGoes() async throws {
+        let desk = try await Desk()
+        var connector = Connector.example()
+        connector.tunnels = [connector.tunnels[0]]
+        desk.gateway.with { $0.connectors = [connector] }
+        let words = ["phase2", "add", "vpn-0a1b", "guests", "--local-network", "10.77.0.0/16", "--yes"]
+        let unnamed = try await run(desk, words)
+        #expect(unnamed.status == 2)
+        #expect(unnamed.error.contains("give it one with 'gatehouse connector phase2 edit vpn-0a1b --rename NAME'"))
+        connector.tunnels[0].phase2.name = "office"
+        desk.gateway.with { $0.connectors = [connector] }
+        let added = try await run(desk, words)
+        #expect(added.status == 0, "\(added.error)")
+        let stored = try #require(sent(desk).last)
+        #expect(stored.tunnels[0].allPhase2.map(\.name) == ["office", "guests"])
+        #expect(stored.tunnels[0].furtherPhase2[0].encryption == connector.tunnels[0].phase2.encryption)
+        #expect(stored.tunnels[0].furtherPhase2[0].localSelectors.map(\.description) == ["10.77.0.0/16"])
+        desk.gateway.with { $0.connectors = [stored] }
+        let removed = try await run(desk, ["phase2", "remove", "vpn-0a1b", "office", "--yes"])
+        #expect(removed.status == 0, "\(removed.error)")
+        #expect(sent(desk).last?.tunnels[0].allPhase2.map(\.name) == ["guests"])
         await desk.portal.stop()
     }
 

@@ -199,14 +199,29 @@ import Tunnels
         #expect(!YAMLText.text(of: ConnectorFile.json(connector, showSecrets: false)).contains("000102ff"))
     }
 
-    @Test func severalPhase2AreRefusedInWords() {
+    @Test func severalPhase2HaveNamesAndLimitsOfTheirOwn() throws {
         let text = Self.smallest + """
 
                 phase2:
-                  - {name: a, localSelectors: 10.1.0.0/16}
-                  - {name: b, localSelectors: 10.3.0.0/16}
+                  - {name: a, localSelectors: 10.1.0.0/16, lifetimeBytes: 50G}
+                  - {name: b, localSelectors: 10.3.0.0/16, lifetimePackets: 2000}
             """
-        #expect(complaint(text).contains("tunnels[0] has 2 phase 2, and this version carries one"))
+        let tunnel = try #require(try read(text).tunnels.first)
+        #expect(tunnel.allPhase2.map(\.name) == ["a", "b"])
+        #expect(tunnel.allPhase2.map(\.lifetimeBytes) == [50_000_000_000, nil])
+        #expect(tunnel.allPhase2.map(\.lifetimePackets) == [nil, 2000])
+        #expect(
+            complaint(text.replacing("name: b", with: "name: a")).contains("tunnels[0] has two phase 2 called a"))
+        #expect(complaint(text.replacing("50G", with: "50X")).contains("must be 1000000 or more, such as"))
+        #expect(complaint(text.replacing("2000", with: "999")).contains("must be 1000 or more, such as"))
+    }
+
+    @Test func mobikeIsOnAndChildlessOffUnlessTheFileSaysOtherwise() throws {
+        let usual = try #require(try read(Self.smallest).tunnels.first?.phase1)
+        #expect(usual.isMobile && !usual.prefersChildless)
+        let text = Self.smallest + "\n      mobike: no\n      childless: yes"
+        let other = try #require(try read(text).tunnels.first?.phase1)
+        #expect(!other.isMobile && other.prefersChildless)
     }
 
     @Test func theHelpsExampleIsTrue() throws {

@@ -15,7 +15,7 @@ public protocol DataPath: Sendable {
     func closeTunnel(interface: String) async
 
     /// Installs the pair on a tunnel's interface. With `outbound` false the inbound SA is live and the
-    /// outbound one waits for ``useOutbound(spiIn:)``.
+    /// outbound one waits for ``useOutbound(spiIn:)``. Each SA carries no more than ``ChildSA/limits`` permits.
     func install(_ child: ChildSA, interface: String, outbound: Bool) async throws
     /// Sends on this SA from now on.
     func useOutbound(spiIn: UInt32) async
@@ -52,6 +52,8 @@ public enum DataPathEvent: Sendable, Hashable {
     case peerMoved(spiIn: UInt32, Path)
     /// A byte, packet or sequence number limit is near: rekey.
     case exhausted(spiIn: UInt32)
+    /// A hard limit of bytes or packets is reached, and the SA passes nothing any more.
+    case spent(spiIn: UInt32)
     /// ESP with an SPI that nobody knows, at most once a second for a peer.
     case unknownSPI(UInt32, from: Endpoint)
     /// The interface was taken away or the device failed.

@@ -15,10 +15,12 @@ final class InboundWorker: ESPReceiver, @unchecked Sendable {
         let tunnel: Tunnel
         let tally: ChildTally
         var path: Path
+        fileprivate var allowance: Allowance
         /// The source that was last reported, so that a move is reported once.
         var reported: Endpoint?
 
-        init(_ sa: InboundSA, _ tunnel: Tunnel, _ tally: ChildTally, _ path: Path) {
+        init(_ sa: InboundSA, _ tunnel: Tunnel, _ tally: ChildTally, _ path: Path, _ limits: ChildLimits) {
+            allowance = Allowance(limits)
             self.sa = sa
             self.tunnel = tunnel
             self.tally = tally
@@ -90,7 +92,13 @@ final class InboundWorker: ESPReceiver, @unchecked Sendable {
         switch child.sa.open(packet) {
         case .packet(let inner, let offset, let isNewest):
             let bytes = UnsafeMutableRawBufferPointer(rebasing: packet[offset..<offset + inner.length])
+            guard !child.allowance.isSpent else { return }
             child.tally.countIn(packet.count, now: now)
+            switch child.allowance.count(packet.count) {
+            case .fine: break
+            case .exhausted: report(.exhausted(spiIn: spi))
+            case .spent: report(.spent(spiIn: spi))
+            }
             if isNewest, origin.isUDP { checkSource(child, origin) }
             guard ECN.decapsulate(bytes, inner: inner.trafficClass, outer: origin.trafficClass) else { return }
             child.tunnel.clamp.apply(bytes, inner)

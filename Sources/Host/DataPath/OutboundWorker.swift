@@ -12,6 +12,7 @@ final class OutboundWorker: @unchecked Sendable {
     /// An outbound SA and what belongs to it.
     final class Child {
         let spiIn: UInt32
+        let place: Int
         let replaces: UInt32?
         let sa: OutboundSA
         let selectors: SelectorPair
@@ -24,11 +25,14 @@ final class OutboundWorker: @unchecked Sendable {
         fileprivate(set) var joins: Bool
         /// The last sequence number is used up, and that was said.
         fileprivate var isSpent = false
+        fileprivate var allowance: Allowance
 
         init(
             _ child: ChildSA, _ sa: OutboundSA, _ selectors: SelectorPair, _ tally: ChildTally, _ route: Route
         ) {
             spiIn = child.spiIn
+            place = child.place
+            allowance = Allowance(child.limits)
             replaces = child.replaces
             self.sa = sa
             self.selectors = selectors
@@ -138,13 +142,15 @@ final class OutboundWorker: @unchecked Sendable {
         tunnels[interface]?.staged.append(child)
     }
 
-    /// The child is the first choice from now on, and the one that it replaces no choice any more.
+    /// The child is the first choice of its phase 2 from now on, and the one that it replaces no choice any more. An
+    /// earlier phase 2 of the tunnel goes before a later one.
     func use(_ spiIn: UInt32) {
         for tunnel in tunnels.values {
             guard let index = tunnel.staged.firstIndex(where: { $0.spiIn == spiIn }) else { continue }
             let child = tunnel.staged.remove(at: index)
             tunnel.active.removeAll { $0.spiIn == child.replaces }
-            tunnel.active.insert(child, at: 0)
+            let first = tunnel.active.firstIndex { $0.place >= child.place } ?? tunnel.active.endIndex
+            tunnel.active.insert(child, at: first)
         }
     }
 
@@ -269,11 +275,17 @@ final class OutboundWorker: @unchecked Sendable {
     private func seal(
         _ slot: UnsafeMutableRawBufferPointer, _ length: Int, _ inner: InnerPacket, _ child: Child
     ) {
+        guard !child.allowance.isSpent else { return }
         switch child.sa.seal(slot, length: length) {
         case .sealed(let total, let isNearExhaustion):
             append(slot, total, ECN.outer(forInner: inner.trafficClass), child, joinable: length <= child.largestInner)
             child.tally.countOut(total)
             if isNearExhaustion { report(.exhausted(spiIn: child.spiIn)) }
+            switch child.allowance.count(total) {
+            case .fine: break
+            case .exhausted: report(.exhausted(spiIn: child.spiIn))
+            case .spent: report(.spent(spiIn: child.spiIn))
+            }
         case .exhausted:
             guard !child.isSpent else { return }
             child.isSpent = true

@@ -136,7 +136,8 @@ public final class UserspaceDataPath: DataPath {
             }
             do throws(PacketCipher.Refusal) {
                 inbound.install(
-                    InboundWorker.Child(try InboundSA(child, selectors), tunnel, tally, child.path))
+                    InboundWorker.Child(
+                        try InboundSA(child, selectors), tunnel, tally, child.path, child.limits))
                 return .success(())
             } catch {
                 return .failure(HostFailure("installing an SA (\(error))", code: 0))

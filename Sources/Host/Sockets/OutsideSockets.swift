@@ -103,8 +103,14 @@ public final class OutsideSockets: Sendable {
         _ = try HostFailure.check(sent, "sending to \(path.remote)")
     }
 
-    /// The address that packets to `remote` leave from by the routes of this host; nil without a route.
+    /// The address that packets to `remote` leave from by the routes of this host; nil without a route, or when nothing
+    /// listens on that address.
     public func localAddress(towards remote: IPAddress) -> IPAddress? {
+        let address = routed(towards: remote)
+        return address.flatMap { descriptor(.ike, $0, remote.family) == nil ? nil : $0 }
+    }
+
+    private func routed(towards remote: IPAddress) -> IPAddress? {
         opened.withLock { opened in
             guard let probe = opened.probes[remote.family] else { return nil }
             var local = [UInt8](repeating: 0, count: remote.isIPv4 ? 4 : 16)

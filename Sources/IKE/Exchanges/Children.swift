@@ -3,6 +3,8 @@ import Cryptography
 
 /// What makes a child, agreed and derived.
 struct NewChild {
+    /// Which of the connection's children it is.
+    var place: Int
     var spiIn: UInt32
     var spiOut: UInt32
     var suite: ESPSuite
@@ -16,6 +18,7 @@ struct NewChild {
 
 /// A peer's request for a child, as we can grant it.
 struct AgreedChild {
+    var place: Int
     var choice: Negotiation.Choice<ESPSuite>
     var spiOut: UInt32
     var local: [TrafficSelector]
@@ -32,9 +35,58 @@ struct ChildRefusal: Error {
 extension Engine {
     // MARK: - Agreement
 
-    /// Whether and how a peer's request for a child can be granted.
+    /// Whether and how a peer's request for a child can be granted, and as which of the connection's.
+    ///
+    /// A rekey stays what it replaces. Anything else is the child that fits the peer's selectors as they are, before one
+    /// that must narrow them; it may be one of several in the same place, with selectors of their own.
     func answerChild(
-        _ configuration: ConnectionConfiguration, _ payloads: Payloads, usesGroups: Bool
+        _ sa: IKESA, _ configuration: ConnectionConfiguration, _ payloads: Payloads, replacing old: UInt32?,
+        usesGroups: Bool
+    ) -> Result<AgreedChild, ChildRefusal> {
+        if let old {
+            let place = sa.childIndex(old).map { sa.children[$0].place } ?? 0
+            return answerChild(configuration.child(at: place), place, payloads, usesGroups: usesGroups)
+        }
+        var best: (agreed: AgreedChild, rank: Int)?
+        var refusal: ChildRefusal?
+        for (place, terms) in configuration.children.enumerated() {
+            switch answerChild(terms, place, payloads, usesGroups: usesGroups) {
+            case .failure(let failure): refusal = refusal ?? failure
+            case .success(let agreed):
+                let isWhole =
+                    agreed.local == payloads.selectorsResponder && agreed.remote == payloads.selectorsInitiator
+                let rank = (isWhole ? 2 : 0) + (sa.hasLiveChild(at: place) ? 0 : 1)
+                if rank > best?.rank ?? -1 { best = (agreed, rank) }
+            }
+        }
+        guard let agreed = best?.agreed else {
+            return .failure(
+                refusal
+                    ?? ChildRefusal(notify: .noProposalChosen, failure: Failure(.noProposalChosen, "There is no child.")))
+        }
+        if let failure = secondOfItsKind(sa, agreed) {
+            return .failure(ChildRefusal(notify: .noAdditionalSAs, failure: failure))
+        }
+        return .success(agreed)
+    }
+
+    /// Why a child that would be granted is one too many; nil when it is not.
+    private func secondOfItsKind(_ sa: IKESA, _ agreed: AgreedChild) -> Failure? {
+        func failure(_ what: String) -> Failure {
+            Failure(.protocolError, "\(sa.path.remote) asks for \(what) on one IKE SA; refused")
+        }
+        let live = sa.children.filter(\.isLive)
+        if live.contains(where: { $0.localSelectors == agreed.local && $0.remoteSelectors == agreed.remote }) {
+            return failure("a second child SA with the same selectors")
+        }
+        if case .child(let creation) = sa.exchange, creation.replaces == nil, creation.place == agreed.place {
+            return failure("a child SA that we are asking for")
+        }
+        return live.count >= Child.most ? failure("more than \(Child.most) child SAs") : nil
+    }
+
+    private func answerChild(
+        _ terms: ChildConfiguration, _ place: Int, _ payloads: Payloads, usesGroups: Bool
     ) -> Result<AgreedChild, ChildRefusal> {
         guard let proposals = payloads.proposals, let theirs = payloads.selectorsInitiator,
             let ours = payloads.selectorsResponder
@@ -44,20 +96,20 @@ extension Engine {
         }
         guard
             let choice = Negotiation.choose(
-                configuration.espProposals, from: proposals, usesGroups: usesGroups,
+                terms.espProposals, from: proposals, usesGroups: usesGroups,
                 keyExchangeGroup: payloads.keyExchange?.group),
             let spiOut = Self.espSPI(choice.proposal.spi)
         else {
-            let failure = childOfferRefused(configuration, proposals, usesGroups: usesGroups)
+            let failure = childOfferRefused(terms, proposals, usesGroups: usesGroups)
             return .failure(ChildRefusal(notify: .noProposalChosen, failure: failure))
         }
-        let local = TrafficSelector.narrow(configuration.localSelectors, to: ours)
-        let remote = TrafficSelector.narrow(configuration.remoteSelectors, to: theirs)
+        let local = TrafficSelector.narrow(terms.localSelectors, to: ours)
+        let remote = TrafficSelector.narrow(terms.remoteSelectors, to: theirs)
         guard !local.isEmpty, !remote.isEmpty else {
-            let failure = selectorsRefused(configuration, theirLocal: ours, theirRemote: theirs)
+            let failure = selectorsRefused(terms, theirLocal: ours, theirRemote: theirs)
             return .failure(ChildRefusal(notify: .selectorsUnacceptable, failure: failure))
         }
-        return .success(AgreedChild(choice: choice, spiOut: spiOut, local: local, remote: remote))
+        return .success(AgreedChild(place: place, choice: choice, spiOut: spiOut, local: local, remote: remote))
     }
 
     /// What a peer's answer chose of our offer, and the SPI that it receives on.
@@ -76,11 +128,11 @@ extension Engine {
 
     /// The peer may narrow our selectors, not widen them; what it adds is cut off.
     func narrowed(
-        _ configuration: ConnectionConfiguration, local: [TrafficSelector], remote: [TrafficSelector]
+        _ terms: ChildConfiguration, local: [TrafficSelector], remote: [TrafficSelector]
     ) throws(MessageError) -> (local: [TrafficSelector], remote: [TrafficSelector]) {
         let both = (
-            local: TrafficSelector.narrow(configuration.localSelectors, to: local),
-            remote: TrafficSelector.narrow(configuration.remoteSelectors, to: remote)
+            local: TrafficSelector.narrow(terms.localSelectors, to: local),
+            remote: TrafficSelector.narrow(terms.remoteSelectors, to: remote)
         )
         guard !both.local.isEmpty, !both.remote.isEmpty else {
             throw MessageError(
@@ -101,13 +153,13 @@ extension Engine {
     mutating func install(
         _ sa: inout IKESA, _ configuration: ConnectionConfiguration, _ new: NewChild, outbound: Bool
     ) {
-        let rekeyAt = rekeyTick(
-            configuration.childLifetime, margin: configuration.childRekeyMargin,
-            fuzzPercent: configuration.rekeyFuzzPercent)
-        let expiresAt = now + configuration.childLifetime
+        let terms = configuration.child(at: new.place)
+        let fuzz = configuration.rekeyFuzzPercent
+        let rekeyAt = rekeyTick(terms.lifetime, margin: terms.rekeyMargin, fuzzPercent: fuzz)
+        let expiresAt = now + terms.lifetime
         sa.children.append(
             Child(
-                spiIn: new.spiIn, spiOut: new.spiOut, suite: new.suite, localSelectors: new.local,
+                place: new.place, spiIn: new.spiIn, spiOut: new.spiOut, suite: new.suite, localSelectors: new.local,
                 remoteSelectors: new.remote, createdAt: now, rekeyAt: rekeyAt, expiresAt: expiresAt,
                 usesOutbound: outbound,
                 replaces: new.replaces))
@@ -116,15 +168,15 @@ extension Engine {
         add(
             .installChild(
                 ChildSA(
-                    connection: sa.connection ?? ConnectionID(0), ikeSA: sa.id, spiIn: new.spiIn,
+                    connection: sa.connection ?? ConnectionID(0), place: new.place, ikeSA: sa.id, spiIn: new.spiIn,
                     spiOut: new.spiOut, suite: new.suite,
                     encryptionKeyIn: new.weAreInitiator ? keys.encryptionR : keys.encryptionI,
                     encryptionKeyOut: new.weAreInitiator ? keys.encryptionI : keys.encryptionR,
                     integrityKeyIn: new.weAreInitiator ? keys.integrityR : keys.integrityI,
                     integrityKeyOut: new.weAreInitiator ? keys.integrityI : keys.integrityR,
                     localSelectors: new.local, remoteSelectors: new.remote, path: sa.childPath,
-                    replayWindow: configuration.replayWindow, rekeyAt: rekeyAt, expiresAt: expiresAt,
-                    replaces: new.replaces),
+                    replayWindow: terms.replayWindow, rekeyAt: rekeyAt, expiresAt: expiresAt,
+                    limits: limits(terms, fuzzPercent: fuzz), replaces: new.replaces),
                 outbound: outbound))
     }
 
@@ -197,7 +249,9 @@ extension Engine {
         }
         guard let old = child.replaces, sa.childIndex(old) != nil else {
             childOwners[spiIn] = nil
-            return failWithoutChild(&sa, failure)
+            // The peer has it; with the last one the whole IKE SA goes.
+            plan(.deleteChild(spiIn), &sa)
+            return childMissing(&sa, failure)
         }
         emit(.failed(failure), sa)
         plan(.deleteChild(spiIn), &sa)

@@ -31,8 +31,8 @@ extension Engine {
                 case .initSent, .authSent, .halfOpen: isUnderWay = true
                 case .established:
                     isUnderWay = true
-                    // The peer took the child away and left the IKE SA: only the child is missing.
-                    if !sa.hasLiveChild { engine.plan(.createChild, &sa) }
+                    // The peer took a child away, or refused it, and left the IKE SA: only the child is missing.
+                    engine.planMissingChildren(&sa)
                 case .rekeyed, .deleting, .closed: break
                 }
             }
@@ -73,13 +73,21 @@ extension Engine {
         }
     }
 
+    /// Asks for every child of the connection that is not there.
+    mutating func planMissingChildren(_ sa: inout IKESA) {
+        for place in 0...(configuration(of: sa)?.furtherChildren.count ?? 0) where !sa.hasLiveChild(at: place) {
+            plan(.createChild(place), &sa)
+        }
+    }
+
     /// Puts a task in line for the SA's window; once is enough.
     mutating func plan(_ task: PlannedTask, _ sa: inout IKESA) {
         guard sa.isEstablished, !sa.isProvisional, !sa.tasks.contains(task) else { return }
         switch (task, sa.exchange) {
         case (.rekeyIKE, .rekeyIKE): return
         case (.rekeyChild(let spiIn), .child(let creation)) where creation.replaces == spiIn: return
-        case (.createChild, .child(let creation)) where creation.replaces == nil: return
+        case (.createChild(let place), .child(let creation))
+        where creation.replaces == nil && creation.place == place: return
         default: sa.tasks.append(task)
         }
     }
@@ -107,21 +115,25 @@ extension Engine {
     private mutating func start(_ task: PlannedTask, _ sa: inout IKESA) {
         switch task {
         case .deleteIKE: startDeletion(&sa)
+        case .updateAddresses: startAddressUpdate(&sa)
+        case .checkRoute: startRouteCheck(&sa)
+        case .sendCrashToken: startCrashToken(&sa)
         case .deleteChild(let spiIn): startChildDeletion(&sa, spiIn)
-        case .createChild: if !sa.hasLiveChild { startChild(&sa, replacing: nil) }
+        case .createChild(let place): if !sa.hasLiveChild(at: place) { startChild(&sa, place, replacing: nil) }
         case .rekeyChild(let spiIn):
             guard let index = sa.childIndex(spiIn), sa.children[index].state == .installed,
                 sa.children[index].redundantUntil == nil,
                 // The peer is just having it rekeyed.
                 !sa.children.contains(where: { $0.replaces == spiIn && $0.state == .installing })
             else { return }
-            startChild(&sa, replacing: spiIn)
+            startChild(&sa, sa.children[index].place, replacing: spiIn)
         case .rekeyIKE: startIKERekey(&sa)
         case .liveness(let isForced):
             guard let configuration = configuration(of: sa) else { return }
             guard isForced || now - sa.lastInbound >= configuration.dpdDelay else { return }
             sa.exchange = .liveness
-            request(&sa, .informational, timeout: dpdTimeout(sa)) { _ in }
+            let detection = mappingProbe(sa)
+            request(&sa, .informational, timeout: dpdTimeout(sa)) { for notify in detection { $0.add(notify) } }
         }
     }
 

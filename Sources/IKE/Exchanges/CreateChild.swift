@@ -5,18 +5,20 @@ import Cryptography
 extension Engine {
     // MARK: - Our request
 
-    mutating func startChild(_ sa: inout IKESA, replacing old: UInt32?) {
+    mutating func startChild(_ sa: inout IKESA, _ place: Int, replacing old: UInt32?) {
         let spiIn = newESPSPI(sa.spi)
         sendChildRequest(
-            &sa, ChildCreation(replaces: old, spiIn: spiIn, offered: [], nonce: []),
-            group: configuration(of: sa)?.espProposals.lazy.flatMap(\.groups).first)
+            &sa, ChildCreation(place: place, replaces: old, spiIn: spiIn, offered: [], nonce: []),
+            group: configuration(of: sa)?.child(at: place).espProposals.lazy.flatMap(\.groups).first)
     }
 
     private mutating func sendChildRequest(_ sa: inout IKESA, _ creation: ChildCreation, group: DHGroup?) {
-        guard let configuration = configuration(of: sa) else { return releaseESPSPI(creation.spiIn) }
+        guard let terms = configuration(of: sa)?.child(at: creation.place) else {
+            return releaseESPSPI(creation.spiIn)
+        }
         var creation = creation
         creation.nonce = newNonce()
-        creation.offered = Negotiation.wire(configuration.espProposals, spi: creation.spiIn, withGroups: true)
+        creation.offered = Negotiation.wire(terms.espProposals, spi: creation.spiIn, withGroups: true)
         creation.keyPair = nil
         if let group {
             do {
@@ -38,7 +40,7 @@ extension Engine {
             if let keyPair = creation.keyPair {
                 message.add(group: keyPair.group.rawValue, publicValue: keyPair.publicValue)
             }
-            message.add(initiator: configuration.localSelectors, responder: configuration.remoteSelectors)
+            message.add(initiator: terms.localSelectors, responder: terms.remoteSelectors)
         }
     }
 
@@ -49,15 +51,16 @@ extension Engine {
         if let error = payloads.firstError, payloads.proposals == nil {
             return childRequestRefused(&sa, creation, configuration, error)
         }
+        let terms = configuration.child(at: creation.place)
         do throws(MessageError) {
             let answer = try payloads.require(payloads.proposals, "SA")
             let nonce = try payloads.require(payloads.nonce, "Nonce")
             let local = try payloads.require(payloads.selectorsInitiator, "TSi")
             let remote = try payloads.require(payloads.selectorsResponder, "TSr")
             let (suite, spiOut) = try chosenChild(
-                configuration.espProposals, answer, offered: creation.offered, usesGroups: true)
+                terms.espProposals, answer, offered: creation.offered, usesGroups: true)
             let shared = try childSecret(suite, creation.keyPair, payloads)
-            let selectors = try narrowed(configuration, local: local, remote: remote)
+            let selectors = try narrowed(terms, local: local, remote: remote)
             if let collision = creation.collision, let old = creation.replaces {
                 if collision.weLose(ourNonces: [creation.nonce, nonce]) {
                     // Ours is the redundant one (RFC 7296 §2.8.1): it is never used, only deleted.
@@ -72,8 +75,8 @@ extension Engine {
             install(
                 &sa, configuration,
                 NewChild(
-                    spiIn: creation.spiIn, spiOut: spiOut, suite: suite, keys: keys, weAreInitiator: true,
-                    local: selectors.local, remote: selectors.remote, replaces: creation.replaces),
+                    place: creation.place, spiIn: creation.spiIn, spiOut: spiOut, suite: suite, keys: keys,
+                    weAreInitiator: true, local: selectors.local, remote: selectors.remote, replaces: creation.replaces),
                 outbound: true)
         } catch {
             childCreationFailed(
@@ -128,17 +131,18 @@ extension Engine {
                 return retryChildRekey(&sa, old, after: .seconds(3))
             }
             removeChild(&sa, old, Failure(.deletedByPeer, "\(sa.path.remote.address) no longer knows the child SA."))
-            plan(.createChild, &sa)
+            plan(.createChild(creation.place), &sa)
         default:
             let isRekey = creation.replaces != nil
-            childCreationFailed(&sa, creation, childRefused(sa, configuration, error, isRekey: isRekey))
+            let terms = configuration.child(at: creation.place)
+            childCreationFailed(&sa, creation, childRefused(sa, terms, error, isRekey: isRekey))
         }
     }
 
-    /// What stands stays; a rekey is tried again, a missing child takes its IKE SA along.
+    /// What stands stays; a rekey is tried again, and the last child that is missing takes its IKE SA along.
     mutating func childCreationFailed(_ sa: inout IKESA, _ creation: ChildCreation, _ failure: Failure) {
         releaseESPSPI(creation.spiIn)
-        guard let old = creation.replaces else { return failWithoutChild(&sa, failure) }
+        guard let old = creation.replaces else { return childMissing(&sa, failure) }
         if let collision = creation.collision {
             childReplacedByPeer(&sa, old: old, by: UInt32(truncatingIfNeeded: collision.product))
         }
@@ -173,9 +177,6 @@ extension Engine {
                 return refuseChild(&sa, Notify(.temporaryFailure), messageID, path)
             }
             old = sa.children[index].spiIn
-        } else if sa.hasLiveChild || isCreatingChild(sa) {
-            notice("\(path.remote) asks for a second child SA on one IKE SA; refused", sa)
-            return refuseChild(&sa, Notify(.noAdditionalSAs), messageID, path)
         }
         try grantChild(&sa, configuration, payloads, replacing: old, messageID, path)
     }
@@ -184,10 +185,6 @@ extension Engine {
     private func isReplacing(_ sa: IKESA) -> Bool {
         if case .rekeyIKE = sa.exchange { return true }
         return sa.tasks.contains(.deleteIKE)
-    }
-
-    private func isCreatingChild(_ sa: IKESA) -> Bool {
-        if case .child(let creation) = sa.exchange { creation.replaces == nil } else { false }
     }
 
     private mutating func refuseChild(_ sa: inout IKESA, _ notify: Notify, _ messageID: UInt32, _ path: Path) {
@@ -199,10 +196,11 @@ extension Engine {
         _ messageID: UInt32, _ path: Path
     ) throws(MessageError) {
         let agreed: AgreedChild
-        switch answerChild(configuration, payloads, usesGroups: true) {
+        switch answerChild(sa, configuration, payloads, replacing: old, usesGroups: true) {
         case .success(let child): agreed = child
         case .failure(let refusal):
             refuseChild(&sa, Notify(refusal.notify), messageID, path)
+            guard refusal.notify != .noAdditionalSAs else { return notice(refusal.failure.explanation, sa) }
             return emit(.failed(refusal.failure), sa)
         }
         let suite = agreed.choice.suite
@@ -236,8 +234,8 @@ extension Engine {
         install(
             &sa, configuration,
             NewChild(
-                spiIn: spiIn, spiOut: agreed.spiOut, suite: suite, keys: keys, weAreInitiator: false,
-                local: agreed.local, remote: agreed.remote, replaces: old),
+                place: agreed.place, spiIn: spiIn, spiOut: agreed.spiOut, suite: suite, keys: keys,
+                weAreInitiator: false, local: agreed.local, remote: agreed.remote, replaces: old),
             outbound: old == nil)
     }
 }

@@ -2,6 +2,15 @@ import Base
 
 /// The way of a datagram to the SA and the state that it is for.
 extension Engine {
+    /// Whether a datagram is, or pretends to be, the first message of a stranger: messages for IKE SAs that stand may be
+    /// served before those. Looks at a few bytes only.
+    public static func isFirstContact(_ datagram: [UInt8], _ path: Path) -> Bool {
+        let start = path.isNATPort ? 4 : 0
+        guard datagram.count >= start + Header.length else { return false }
+        return datagram[start + 18] == ExchangeType.ikeSAInit.rawValue
+            && datagram[start + 8..<start + 16].allSatisfy { $0 == 0 }
+    }
+
     mutating func receiveDatagram(_ datagram: [UInt8], _ path: Path) {
         var message = datagram[...]
         if path.isNATPort {
@@ -29,7 +38,7 @@ extension Engine {
     private mutating func checkVersion(_ header: Header, _ path: Path) throws(MessageError) {
         guard header.majorVersion != 2 else { return }
         if header.majorVersion > 2, !header.isResponse {
-            answerStatelessly(header, Notify(.invalidMajorVersion), path)
+            answerStatelessly(header, Notify(.invalidMajorVersion), path: path)
         }
         let hint = header.majorVersion == 1 ? "the peer speaks IKEv1; set it to IKEv2" : "we speak version 2"
         throw MessageError(
@@ -37,13 +46,13 @@ extension Engine {
     }
 
     /// Answers a request without keeping anything of it.
-    mutating func answerStatelessly(_ header: Header, _ notify: Notify, _ path: Path) {
+    mutating func answerStatelessly(_ header: Header, _ notifies: Notify..., path: Path) {
         let answer = Header(
             initiatorSPI: header.initiatorSPI, responderSPI: header.responderSPI, exchange: header.exchange,
             flags: Header.responseFlag | (header.isFromInitiator ? 0 : Header.initiatorFlag),
             messageID: header.messageID)
         var message = MessageWriter(answer, capacity: 128)
-        message.add(notify)
+        for notify in notifies { message.add(notify) }
         transmit(message.finish(), path)
     }
 
@@ -111,8 +120,13 @@ extension Engine {
 
     /// RFC 7296 §2.21.4: tells a peer that has outlived our state, seldom enough to be of no use to anyone else.
     private mutating func answerUnknownSPI(_ header: Header, _ path: Path) {
-        guard unknownSPIAnswers.admit("", limit: 10, now: now) != nil else { return }
-        answerStatelessly(header, Notify(.invalidIKESPI), path)
+        let limit = configuration.unknownSPIAnswersPerSecond
+        guard unknownSPIAnswers.admit("", limit: limit, now: now) != nil else { return }
+        if let token = crashToken(ofLost: header) {
+            answerStatelessly(header, Notify(.invalidIKESPI), Notify(.quickCrashDetection, data: token), path: path)
+        } else {
+            answerStatelessly(header, Notify(.invalidIKESPI), path: path)
+        }
     }
 
     private mutating func receiveAnswer(
@@ -125,6 +139,7 @@ extension Engine {
         }
         let outer = try Payloads(first: header.nextPayload, message.dropFirst(Header.length))
         if outer.encrypted == nil, let error = outer.firstError {
+            if error.type == .invalidIKESPI, hasPeerCrashed(sa, outer) { return peerCrashed(&sa) }
             // Anyone can send this (RFC 7296 §2.21.2): remember it as the likely cause, and go on.
             return rememberUnauthenticated(error, &sa, path)
         }
@@ -213,7 +228,8 @@ extension Engine {
     /// The peer lives, and perhaps elsewhere: a translator in front of it gave it another port (RFC 7296 §2.23).
     mutating func heard(_ sa: inout IKESA, _ path: Path, isRequest: Bool) {
         sa.lastInbound = max(sa.lastInbound, now)
-        if isRequest, sa.nat.isPeerBehindNAT, path != sa.path { move(&sa, to: path) }
+        // With MOBIKE the peer says itself where it is (RFC 4555 §3.8).
+        if isRequest, sa.nat.isPeerBehindNAT, sa.mobility == nil, path != sa.path { move(&sa, to: path) }
     }
 
     mutating func move(_ sa: inout IKESA, to path: Path) {
@@ -221,7 +237,7 @@ extension Engine {
         for child in sa.children where child.state != .installing {
             add(.moveChild(spiIn: child.spiIn, sa.childPath))
         }
-        if sa.isEstablished { emit(.peerMoved(path), sa) }
+        if sa.isEstablished { emit(.peerMoved(sa.childPath), sa) }
     }
 
     /// The data path saw authenticated ESP from elsewhere.

@@ -4,19 +4,28 @@ import Cryptography
 /// NAT detection (RFC 7296 §2.23): each side sends a hash of the addresses that it sees.
 extension Engine {
     mutating func addNATDetection(_ message: inout MessageWriter, _ sa: IKESA, spiR: UInt64) {
+        for notify in natDetection(sa, spiR: spiR, sa.path) { message.add(notify) }
+    }
+
+    /// What we say of a path's two ends.
+    mutating func natDetection(_ sa: IKESA, spiR: UInt64, _ path: Path) -> [Notify] {
         let spiI = sa.initiatorSPI
         // A false source makes the peer believe in a NAT, and so encapsulate.
-        let source =
-            sa.nat.isForced ? random.bytes(20) : NATDetection.hash(spiI: spiI, spiR: spiR, sa.path.local)
-        message.add(.natDetectionSourceIP, source)
-        message.add(.natDetectionDestinationIP, NATDetection.hash(spiI: spiI, spiR: spiR, sa.path.remote))
+        let source = sa.nat.isForced ? random.bytes(20) : NATDetection.hash(spiI: spiI, spiR: spiR, path.local)
+        return [
+            Notify(.natDetectionSourceIP, data: source),
+            Notify(.natDetectionDestinationIP, data: NATDetection.hash(spiI: spiI, spiR: spiR, path.remote)),
+        ]
     }
 
     /// Compares the peer's hashes with what we see. A peer that sends none does no NAT traversal.
+    /// In the first exchange a request carries a zero responder SPI; what we read as initiator is the answer.
     func detectNAT(_ sa: inout IKESA, _ payloads: Payloads, _ path: Path) {
+        detectNAT(&sa, payloads, path, spiR: sa.isInitiator ? sa.responderSPI : 0)
+    }
+
+    func detectNAT(_ sa: inout IKESA, _ payloads: Payloads, _ path: Path, spiR: UInt64) {
         let spiI = sa.initiatorSPI
-        // A request carries a zero responder SPI; what we read as initiator is the answer.
-        let spiR = sa.isInitiator ? sa.responderSPI : 0
         let sources = payloads.notifies.filter { $0.type == .natDetectionSourceIP }
         let destinations = payloads.notifies.filter { $0.type == .natDetectionDestinationIP }
         guard !sources.isEmpty, !destinations.isEmpty else {

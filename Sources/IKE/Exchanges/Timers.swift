@@ -99,7 +99,7 @@ extension Engine {
             }
             let isForgotten = child.state == .replaced && child.replacedUntil ?? .distantFuture <= now
             if child.expiresAt <= now || isForgotten {
-                childExpired(&sa, child)
+                childExpired(&sa, child, "The child SA's lifetime ended before a rekey succeeded.")
             } else if child.state == .installed, sa.isEstablished {
                 if let until = child.redundantUntil {
                     if until <= now { deleteChild(&sa, spiIn) }
@@ -111,9 +111,16 @@ extension Engine {
         }
     }
 
+    /// The data path lets nothing through any more.
+    mutating func childSpent(_ sa: inout IKESA, _ spiIn: UInt32) {
+        guard let index = sa.childIndex(spiIn), !sa.children[index].isLingering else { return }
+        let words = "The child SA had carried all that it may before a rekey succeeded."
+        childExpired(&sa, sa.children[index], words)
+    }
+
     /// RFC 7296 §2.8: an SA is never used beyond its lifetime.
-    private mutating func childExpired(_ sa: inout IKESA, _ child: Child) {
-        let failure = Failure(.lifetimeExpired, "The child SA's lifetime ended before a rekey succeeded.")
+    private mutating func childExpired(_ sa: inout IKESA, _ child: Child, _ words: String) {
+        let failure = Failure(.lifetimeExpired, words)
         removeChild(&sa, child.spiIn, child.isLive ? failure : nil)
         if let successor = successor(sa, of: child.spiIn) {
             useOutbound(&sa, successor.spiIn)

@@ -129,7 +129,7 @@ extension Engine {
         let remote = sa.path.remote.address
         let ours = sa.localID ?? IKEIdentity(sa.path.local.address)
         guard notify.type == .authenticationFailed else {
-            return childRefused(sa, configuration, notify, isRekey: false)
+            return childRefused(sa, configuration.child, notify, isRekey: false)
         }
         let asked = configuration.remoteID.map { ", asked for '\($0)'" } ?? ""
         return Failure(
@@ -240,10 +240,10 @@ extension Engine {
 
     /// As initiator: the peer makes no child.
     func childRefused(
-        _ sa: IKESA, _ configuration: ConnectionConfiguration, _ notify: Notify, isRekey: Bool
+        _ sa: IKESA, _ terms: ChildConfiguration, _ notify: Notify, isRekey: Bool
     ) -> Failure {
         let remote = sa.path.remote.address
-        let offered = Negotiation.wire(configuration.espProposals, spi: 0, withGroups: isRekey).summary
+        let offered = Negotiation.wire(terms.espProposals, spi: 0, withGroups: isRekey).summary
         switch notify.type {
         case .noProposalChosen:
             let hint =
@@ -258,8 +258,8 @@ extension Engine {
             return Failure(
                 .selectorsUnacceptable,
                 "\(remote) does not accept our networks (\(notify.type.name)). We asked for local "
-                    + "\(configuration.localSelectors.summary) "
-                    + "and remote \(configuration.remoteSelectors.summary). They must match the peer's "
+                    + "\(terms.localSelectors.summary) "
+                    + "and remote \(terms.remoteSelectors.summary). They must match the peer's "
                     + "remote and local networks.")
         case .invalidKEPayload:
             return Failure(
@@ -280,9 +280,9 @@ extension Engine {
 
     /// As responder: the peer's offer has nothing for us.
     func childOfferRefused(
-        _ configuration: ConnectionConfiguration, _ theirs: [Proposal], usesGroups: Bool
+        _ terms: ChildConfiguration, _ theirs: [Proposal], usesGroups: Bool
     ) -> Failure {
-        let ours = Negotiation.wire(configuration.espProposals, spi: 0, withGroups: usesGroups)
+        let ours = Negotiation.wire(terms.espProposals, spi: 0, withGroups: usesGroups)
         var shown = theirs
         if !usesGroups {
             for index in shown.indices { shown[index].transforms.removeAll { $0.type == Transform.Kind.group } }
@@ -296,13 +296,13 @@ extension Engine {
 
     /// As responder: the peer's networks and ours have nothing in common.
     func selectorsRefused(
-        _ configuration: ConnectionConfiguration, theirLocal: [TrafficSelector], theirRemote: [TrafficSelector]
+        _ terms: ChildConfiguration, theirLocal: [TrafficSelector], theirRemote: [TrafficSelector]
     ) -> Failure {
         Failure(
             .selectorsUnacceptable,
             "The peer's networks do not meet ours. It asked for \(theirRemote.summary) on its side and "
                 + "\(theirLocal.summary) on ours; "
-                + "we have remote \(configuration.remoteSelectors.summary) and local "
-                + "\(configuration.localSelectors.summary).")
+                + "we have remote \(terms.remoteSelectors.summary) and local "
+                + "\(terms.localSelectors.summary).")
     }
 }

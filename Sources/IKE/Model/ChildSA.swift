@@ -12,6 +12,8 @@ public struct IKESAID: Hashable, Codable, Sendable, CustomStringConvertible {
 /// A pair of ESP SAs, ready to be installed: everything that a data path needs and nothing else.
 public struct ChildSA: Hashable, Codable, Sendable {
     public var connection: ConnectionID
+    /// Which of the connection's children it is, counted from 0.
+    public var place: Int
     public var ikeSA: IKESAID
     /// SPI of packets that we receive; chosen by us, unique within the engine.
     public var spiIn: UInt32
@@ -32,16 +34,18 @@ public struct ChildSA: Hashable, Codable, Sendable {
     /// When we shall rekey it, and when it is deleted whatever happens.
     public var rekeyAt: Tick
     public var expiresAt: Tick
+    public var limits: ChildLimits
     /// The SA that this one replaces, by its `spiIn`.
     public var replaces: UInt32?
 
     public init(
-        connection: ConnectionID, ikeSA: IKESAID, spiIn: UInt32, spiOut: UInt32, suite: ESPSuite,
+        connection: ConnectionID, place: Int = 0, ikeSA: IKESAID, spiIn: UInt32, spiOut: UInt32, suite: ESPSuite,
         encryptionKeyIn: Secret, encryptionKeyOut: Secret, integrityKeyIn: Secret, integrityKeyOut: Secret,
         localSelectors: [TrafficSelector], remoteSelectors: [TrafficSelector], path: Path, replayWindow: Int,
-        rekeyAt: Tick, expiresAt: Tick, replaces: UInt32?
+        rekeyAt: Tick, expiresAt: Tick, limits: ChildLimits = ChildLimits(), replaces: UInt32?
     ) {
         self.connection = connection
+        self.place = place
         self.ikeSA = ikeSA
         self.spiIn = spiIn
         self.spiOut = spiOut
@@ -56,6 +60,7 @@ public struct ChildSA: Hashable, Codable, Sendable {
         self.replayWindow = replayWindow
         self.rekeyAt = rekeyAt
         self.expiresAt = expiresAt
+        self.limits = limits
         self.replaces = replaces
     }
 }

@@ -27,16 +27,14 @@ public struct ConnectionConfiguration: Hashable, Codable, Sendable {
     public var remoteID: IKEIdentity?
     public var authentication: Authentication
     public var ikeProposals: [IKEProposal]
-    public var espProposals: [ESPProposal]
-    /// Selectors that we ask for, and the widest that we accept.
-    public var localSelectors: [TrafficSelector]
-    public var remoteSelectors: [TrafficSelector]
-    /// Hard lifetime of the IKE SA, and how long before it we rekey (a random part of `rekeyFuzz` is added).
+    /// The first child SA, which most connections have alone; it comes with IKE_AUTH.
+    public var child: ChildConfiguration
+    /// Those behind it, by an exchange each. They stand or fall by themselves.
+    public var furtherChildren: [ChildConfiguration] = []
+    /// Hard lifetime of the IKE SA.
     public var ikeLifetime: Tick.Span = .seconds(28_800)
-    public var childLifetime: Tick.Span = .seconds(3600)
     /// We rekey this long before the lifetime ends; per SA the margin grows by up to `rekeyFuzzPercent`.
     public var ikeRekeyMargin: Tick.Span = .seconds(800)
-    public var childRekeyMargin: Tick.Span = .seconds(600)
     public var rekeyFuzzPercent: Int = 20
     /// Send a liveness check when nothing has come in for this long. Zero turns DPD off.
     public var dpdDelay: Tick.Span = .seconds(10)
@@ -48,11 +46,14 @@ public struct ConnectionConfiguration: Hashable, Codable, Sendable {
     public var natKeepalive: Tick.Span = .seconds(20)
     /// Pretend that there is a NAT, so that ESP always travels in UDP 4500 (accelerated AWS connections).
     public var forceUDPEncapsulation: Bool = false
+    /// Let the IKE SA follow a change of addresses, if the peer can (MOBIKE, RFC 4555).
+    public var isMobile: Bool = false
+    /// Begin without a child SA where the peer offers that (RFC 6023): the first child then has a key exchange of its
+    /// own. A peer may always begin so with us.
+    public var prefersChildless: Bool = false
     /// Bytes of the largest IP datagram that an encrypted message goes out in; what is larger is cut into fragments, if
     /// the peer can take them (RFC 7383). Nil turns fragmentation off.
     public var fragmentSize: Int? = 1280
-    /// Packets of the anti-replay window, 32 to 2048.
-    public var replayWindow: Int = 1024
 
     public init(
         name: String, localAddress: IPAddress, remoteAddress: IPAddress?, authentication: Authentication,
@@ -64,9 +65,44 @@ public struct ConnectionConfiguration: Hashable, Codable, Sendable {
         self.remoteAddress = remoteAddress
         self.authentication = authentication
         self.ikeProposals = ikeProposals
-        self.espProposals = espProposals
-        self.localSelectors = localSelectors
-        self.remoteSelectors = remoteSelectors
+        child = ChildConfiguration(
+            espProposals: espProposals, localSelectors: localSelectors, remoteSelectors: remoteSelectors)
+    }
+
+    /// The terms of every child, in the order in which they carry packets where their selectors overlap.
+    public var children: [ChildConfiguration] { [child] + furtherChildren }
+
+    /// The terms of the child in this place; those of the first where there is none (any more).
+    func child(at place: Int) -> ChildConfiguration {
+        furtherChildren.indices.contains(place - 1) ? furtherChildren[place - 1] : child
+    }
+}
+
+/// The first child's terms, for connections that have one.
+extension ConnectionConfiguration {
+    public var espProposals: [ESPProposal] {
+        get { child.espProposals }
+        set { child.espProposals = newValue }
+    }
+    public var localSelectors: [TrafficSelector] {
+        get { child.localSelectors }
+        set { child.localSelectors = newValue }
+    }
+    public var remoteSelectors: [TrafficSelector] {
+        get { child.remoteSelectors }
+        set { child.remoteSelectors = newValue }
+    }
+    public var childLifetime: Tick.Span {
+        get { child.lifetime }
+        set { child.lifetime = newValue }
+    }
+    public var childRekeyMargin: Tick.Span {
+        get { child.rekeyMargin }
+        set { child.rekeyMargin = newValue }
+    }
+    public var replayWindow: Int {
+        get { child.replayWindow }
+        set { child.replayWindow = newValue }
     }
 }
 

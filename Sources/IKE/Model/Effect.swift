@@ -42,7 +42,10 @@ public struct Event: Sendable, Hashable {
         /// A liveness check or any other request was answered.
         case answered(roundTrip: Tick.Span, retransmits: Int)
         case retransmitted(exchange: String, attempt: Int)
+        /// The peer's ESP is sent to another place from now on.
         case peerMoved(Path)
+        /// Our own address is another one from now on, and the SAs have gone along.
+        case moved(Path)
         /// Something refused or odd that a person may want to see, at most a few a second.
         case notice(String)
     }
@@ -97,6 +100,10 @@ public struct Failure: Sendable, Hashable, Codable, CustomStringConvertible {
         /// Replaced by a newer SA with the same peer (INITIAL_CONTACT or a rekey).
         case replaced
         case dataPathRefused
+        /// The peer has restarted and proved that it knows nothing of the SA any more (RFC 6290).
+        case peerRestarted
+        /// Our address is another one, and the SA could not go along.
+        case addressChanged
         case protocolError
         case temporaryFailure
         case noSuchConnection

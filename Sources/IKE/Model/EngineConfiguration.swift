@@ -1,4 +1,5 @@
 public import Base
+public import Cryptography
 
 /// How an engine behaves towards all its peers. The defaults suit a site gateway.
 public struct EngineConfiguration: Hashable, Codable, Sendable {
@@ -6,7 +7,8 @@ public struct EngineConfiguration: Hashable, Codable, Sendable {
     public var shard: UInt8 = 0
     /// With more half-open SAs than this we ask initiators for a cookie before we spend anything (RFC 7296 §2.6).
     public var cookieThreshold = 64
-    /// With this many half-open SAs no new ones are taken.
+    /// With this many half-open SAs no new ones are taken; from half of it on, none of an address that has a sixteenth
+    /// of it: one host with many ports does not shut the door to all others.
     public var maximumHalfOpen = 20_000
     /// Half-open SAs of one address and port; more are dropped. Clients behind one NAT have ports of their own.
     public var maximumHalfOpenPerEndpoint = 8
@@ -27,6 +29,11 @@ public struct EngineConfiguration: Hashable, Codable, Sendable {
     public var closedLinger: Tick.Span = .seconds(10)
     /// How long after an error that anyone could have forged an attempt is given up (RFC 7296 §2.21.1).
     public var unauthenticatedErrorDelay: Tick.Span = .seconds(3)
+    /// What the tokens of quick crash detection are made from (RFC 6290); it must outlive a restart, or nobody believes
+    /// what is said after one. Nil makes none.
+    public var crashDetectionSecret: Secret?
+    /// Messages a second for unknown IKE SAs that are answered (RFC 7296 §2.21.4).
+    public var unknownSPIAnswersPerSecond = 100
     /// Notices a second that are told one by one; the others are only counted.
     public var noticesPerSecond = 5
 

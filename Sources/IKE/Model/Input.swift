@@ -15,6 +15,9 @@ public enum Input: Sendable {
     /// Starts a rekey now.
     case rekeyIKE(ConnectionID)
     case rekeyChild(ConnectionID)
+    /// Our address towards the connection's peer is another one. SAs that can follow do (RFC 4555); of the others, those
+    /// whose address the host has lost are closed, so that they can come up anew.
+    case relocate(ConnectionID, to: IPAddress, hasLostOld: Bool)
     /// Sends a liveness check now, unless a request is under way.
     case checkLiveness(ConnectionID)
     /// The answer to `.installChild`: both SAs are in place (or only the inbound one, as asked).
@@ -26,4 +29,6 @@ public enum Input: Sendable {
     case peerMoved(spiIn: UInt32, Path)
     /// A soft limit (bytes, packets, sequence numbers) was reached: rekey now.
     case childExhausted(spiIn: UInt32)
+    /// A hard limit (bytes, packets) was reached: the data path lets nothing through any more.
+    case childSpent(spiIn: UInt32)
 }

@@ -12,6 +12,8 @@ struct AuthSent: Sendable, Codable {
     /// The first child, and what we offered for it.
     var spiIn: UInt32
     var offered: [Proposal]
+    /// No child is asked for in IKE_AUTH (RFC 6023).
+    var isChildless = false
     var likelyFailure: Failure?
 }
 
@@ -41,12 +43,13 @@ extension Engine {
         var sent = sent
         let identity = configuration.localID ?? IKEIdentity(sa.path.local.address)
         sa.localID = identity
-        sent.spiIn = newESPSPI(sa.spi)
+        if !sent.isChildless { sent.spiIn = newESPSPI(sa.spi) }
         sent.offered = Negotiation.wire(configuration.espProposals, spi: sent.spiIn, withGroups: false)
         let authentication = KeySchedule.sharedKeyAuthentication(
             suite.prf, psk: psk, message: sent.initMessage, nonce: sent.nonceR,
             identityKey: identityKey, identity: identity.payloadBody)
         let isFirstContact = isOnlyContact(sa, configuration)
+        let extensions = offeredExtensions(sa, configuration)
         sa.state = .authSent(sent)
         sa.nextRequestID = 1
         let timeout = configuration.connectTimeout - (now - sent.startedAt)
@@ -62,8 +65,11 @@ extension Engine {
                 $0.zeros(3)
                 $0.append(authentication.exposedBytes)
             }
-            message.add(proposals: sent.offered)
-            message.add(initiator: configuration.localSelectors, responder: configuration.remoteSelectors)
+            if !sent.isChildless {
+                message.add(proposals: sent.offered)
+                message.add(initiator: configuration.localSelectors, responder: configuration.remoteSelectors)
+            }
+            for notify in extensions { message.add(notify) }
         }
     }
 
@@ -91,9 +97,12 @@ extension Engine {
             sendLastWord(&sa) { $0.add(.authenticationFailed) }
             return failAttempt(&sa, failure)
         }
+        takeExtensions(&sa, configuration, payloads)
         establish(&sa, proof, configuration)
         // A call of the peer's has crossed ours and stays: no child may draw traffic to an SA that ends.
         guard sa.isEstablished else { return releaseESPSPI(sent.spiIn) }
+        guard !sent.isChildless else { return planMissingChildren(&sa) }
+        for place in 0..<configuration.furtherChildren.count { plan(.createChild(place + 1), &sa) }
         receiveFirstChild(&sa, configuration, sent, payloads)
     }
 
@@ -117,32 +126,33 @@ extension Engine {
         do throws(MessageError) {
             if let error = payloads.firstError, payloads.proposals == nil {
                 releaseESPSPI(sent.spiIn)
-                return failWithoutChild(&sa, childRefused(sa, configuration, error, isRekey: false))
+                return childMissing(&sa, childRefused(sa, configuration.child, error, isRekey: false))
             }
             let answer = try payloads.require(payloads.proposals, "SA")
             let local = try payloads.require(payloads.selectorsInitiator, "TSi")
             let remote = try payloads.require(payloads.selectorsResponder, "TSr")
             let (choice, spiOut) = try chosenChild(
                 configuration.espProposals, answer, offered: sent.offered, usesGroups: false)
-            let selectors = try narrowed(configuration, local: local, remote: remote)
+            let selectors = try narrowed(configuration.child, local: local, remote: remote)
             guard let prf = sa.suite?.prf, let derivation = sa.keys?.derivation else { return }
             let keys = KeySchedule.childKeys(
                 choice, prf: prf, derivation: derivation, shared: nil, nonceI: sent.nonceI, nonceR: sent.nonceR)
             install(
                 &sa, configuration,
                 NewChild(
-                    spiIn: sent.spiIn, spiOut: spiOut, suite: choice, keys: keys, weAreInitiator: true,
+                    place: 0, spiIn: sent.spiIn, spiOut: spiOut, suite: choice, keys: keys, weAreInitiator: true,
                     local: selectors.local, remote: selectors.remote, replaces: nil),
                 outbound: true)
         } catch {
             releaseESPSPI(sent.spiIn)
-            failWithoutChild(&sa, Failure(.protocolError, "The peer's answer to IKE_AUTH makes no child SA: \(error)."))
+            childMissing(&sa, Failure(.protocolError, "The peer's answer to IKE_AUTH makes no child SA: \(error)."))
         }
     }
 
-    /// An IKE SA of ours without the child that it is for is no use: it goes, and the attempt counts as failed.
-    mutating func failWithoutChild(_ sa: inout IKESA, _ failure: Failure) {
+    /// A child that we asked for does not come. The others go on; an IKE SA without any is no use: it goes, and the
+    /// attempt counts as failed.
+    mutating func childMissing(_ sa: inout IKESA, _ failure: Failure) {
         emit(.failed(failure), sa)
-        beginDeletion(&sa, failure)
+        if !sa.hasLiveChild, !sa.isAskingForChild { beginDeletion(&sa, failure) }
     }
 }

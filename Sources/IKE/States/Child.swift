@@ -3,6 +3,9 @@ import Cryptography
 
 /// One pair of ESP SAs as its IKE SA sees it. The keys are not kept: only the data path needs them.
 struct Child: Sendable, Codable, Hashable {
+    /// The most of one IKE SA that carry traffic, whatever the peer asks for.
+    static let most = 64
+
     enum State: Sendable, Codable, Hashable {
         /// The data path has been asked to install it.
         case installing
@@ -15,6 +18,8 @@ struct Child: Sendable, Codable, Hashable {
         case lingering(until: Tick)
     }
 
+    /// Which of the connection's children it is.
+    var place: Int
     var spiIn: UInt32
     var spiOut: UInt32
     var suite: ESPSuite
@@ -46,6 +51,8 @@ struct Child: Sendable, Codable, Hashable {
 
 /// Our CREATE_CHILD_SA for a child, from request to answer.
 struct ChildCreation: Sendable, Codable {
+    /// Which of the connection's children it is for.
+    var place: Int
     /// The child to be rekeyed, by its inbound SPI.
     var replaces: UInt32?
     var spiIn: UInt32

@@ -127,7 +127,10 @@ extension Engine {
         case .rekeyIKE(let rekey): receiveIKERekeyAnswer(&sa, rekey, payloads)
         case .deleteChild(let spiIn): childDeletionAnswered(&sa, spiIn)
         case .deleteIKE: finishDeletion(&sa)
-        case .liveness, nil: break
+        case .updateAddresses(let path): receiveAddressAnswer(&sa, path, payloads)
+        case .checkRoute(let path, let cookie): receiveRouteAnswer(&sa, path, cookie, payloads)
+        case .liveness: checkMapping(&sa, payloads)
+        case .sendCrashToken, nil: break
         }
     }
 
@@ -142,6 +145,7 @@ extension Engine {
         case (_, .child(let creation)): childCreationFailed(&sa, creation, failure)
         case (_, .rekeyIKE(let rekey)): ikeRekeyFailed(&sa, rekey, failure)
         case (_, .deleteChild(let spiIn)): childDeletionAnswered(&sa, spiIn)
+        case (_, .updateAddresses), (_, .checkRoute): beginDeletion(&sa, failure)
         default: break
         }
     }
@@ -166,9 +170,15 @@ extension Engine {
             return peerDeletedIKESA(&sa, payloads)
         }
         let spis = payloads.deletes.filter { $0.protocolID == SecurityProtocol.esp }.flatMap(\.spis)
+        let extras = try answersAboutAddresses(sa, payloads, path)
         let deleted = spis.isEmpty ? [] : peerDeletes(&sa, spis)
         answer(&sa, .informational, messageID, path) { message in
             if !deleted.isEmpty { message.add(Delete(protocolID: SecurityProtocol.esp, spis: deleted)) }
+            for notify in extras { message.add(notify) }
+        }
+        takeCrashToken(&sa, payloads)
+        if payloads.has(.updateSAAddresses), !extras.contains(where: { $0.type == .unexpectedNATDetected }) {
+            followPeer(&sa, payloads, path)
         }
         if payloads.has(.authenticationFailed) || payloads.has(.invalidSyntax), sa.isEstablished,
             let error = payloads.firstError

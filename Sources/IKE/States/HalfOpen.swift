@@ -34,7 +34,7 @@ extension Engine {
             payloads = try Payloads(first: header.nextPayload, message.dropFirst(Header.length))
         } catch {
             if let type = error.answer, type == .unsupportedCriticalPayload {
-                answerStatelessly(header, Notify(type, data: error.answerData), path)
+                answerStatelessly(header, Notify(type, data: error.answerData), path: path)
             }
             throw error
         }
@@ -43,12 +43,12 @@ extension Engine {
         let proposals = try payloads.require(payloads.proposals, "SA")
         let keyExchange = try payloads.require(payloads.keyExchange, "KE")
         guard let (choice, connection) = chooseSuite(proposals, keyExchange.group, path) else {
-            answerStatelessly(header, Notify(.noProposalChosen), path)
+            answerStatelessly(header, Notify(.noProposalChosen), path: path)
             return initOfferRefused(proposals, path)
         }
         let suite = choice.suite
         guard suite.group.rawValue == keyExchange.group else {
-            return answerStatelessly(header, .invalidKE(wanting: suite.group), path)
+            return answerStatelessly(header, .invalidKE(wanting: suite.group), path: path)
         }
         guard keyExchange.value.count == suite.group.publicValueLength else {
             throw .malformed("KE", at: 0, "\(keyExchange.value.count) bytes for \(suite.group.name)")
@@ -94,7 +94,9 @@ extension Engine {
         _ payloads: Payloads, _ nonce: [UInt8], _ key: HalfOpenGate.Key, _ header: Header, _ path: Path
     ) -> Bool {
         guard gate.count < configuration.maximumHalfOpen,
-            gate.count(of: key.remote) < configuration.maximumHalfOpenPerEndpoint
+            gate.count(of: key.remote) < configuration.maximumHalfOpenPerEndpoint,
+            gate.count < configuration.maximumHalfOpen / 2
+                || gate.count(at: key.remote.address) < configuration.maximumHalfOpen / 16
         else {
             counters.droppedHalfOpen += 1
             return false
@@ -107,7 +109,7 @@ extension Engine {
         }
         counters.cookiesDemanded += 1
         let cookie = gate.cookie(nonce: nonce, key, now: now, random: &random)
-        answerStatelessly(header, Notify(.cookie, data: cookie), path)
+        answerStatelessly(header, Notify(.cookie, data: cookie), path: path)
         return false
     }
 
@@ -135,6 +137,7 @@ extension Engine {
         message.add(nonce: nonce)
         if hasNATDetection { addNATDetection(&message, sa, spiR: sa.spi) }
         if sa.fragmentSize > 0 { message.add(.fragmentationSupported) }
+        message.add(.childlessSupported)
         return message.finish()
     }
 
@@ -197,6 +200,7 @@ extension Engine {
             configuration.localID ?? payloads.identityResponder.flatMap { isOurAddress($0, path) ? $0 : nil }
             ?? IKEIdentity(path.local.address)
         connections[id]?.sas.insert(sa.spi)
+        takeExtensions(&sa, configuration, payloads)
         answerFirstChild(&sa, halfOpen, configuration, payloads, proof, header.messageID, path)
     }
 
@@ -292,7 +296,11 @@ extension Engine {
         reply.hasInitialContact = payloads.has(.initialContact)
         reply.authentication = authentication.exposedBytes
         reply.proof = proof
-        switch answerChild(configuration, payloads, usesGroups: false) {
+        guard payloads.proposals != nil || payloads.selectorsInitiator != nil else {
+            // RFC 6023: the IKE SA alone; children come by themselves.
+            return completeAuth(&sa, reply, configuration, refusal: nil)
+        }
+        switch answerChild(sa, configuration, payloads, replacing: nil, usesGroups: false) {
         case .failure(let refusal):
             completeAuth(&sa, reply, configuration, refusal: refusal.notify)
             emit(.failed(refusal.failure), sa)
@@ -308,8 +316,8 @@ extension Engine {
             install(
                 &sa, configuration,
                 NewChild(
-                    spiIn: reply.spiIn, spiOut: agreed.spiOut, suite: agreed.choice.suite, keys: childKeys,
-                    weAreInitiator: false, local: agreed.local, remote: agreed.remote, replaces: nil),
+                    place: agreed.place, spiIn: reply.spiIn, spiOut: agreed.spiOut, suite: agreed.choice.suite,
+                    keys: childKeys, weAreInitiator: false, local: agreed.local, remote: agreed.remote, replaces: nil),
                 outbound: true)
         }
     }
@@ -319,6 +327,7 @@ extension Engine {
         _ sa: inout IKESA, _ reply: PendingReply, _ configuration: ConnectionConfiguration, refusal: NotifyType?
     ) {
         guard let identity = sa.localID, let proof = reply.proof else { return }
+        let extensions = offeredExtensions(sa, configuration)
         answer(&sa, .ikeAuth, reply.messageID, reply.path, capacity: 512) { message in
             message.add(.identityResponder) { $0.append(identity.payloadBody) }
             message.add(.authentication) {
@@ -328,10 +337,11 @@ extension Engine {
             }
             if let refusal {
                 message.add(refusal)
-            } else {
+            } else if !reply.proposals.isEmpty {
                 message.add(proposals: reply.proposals)
                 message.add(initiator: reply.initiatorSelectors, responder: reply.responderSelectors)
             }
+            for notify in extensions { message.add(notify) }
         }
         counters.handshakesAnswered += 1
         establishAsResponder(&sa, proof, configuration, hasInitialContact: reply.hasInitialContact)

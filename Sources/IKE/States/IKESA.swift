@@ -12,6 +12,10 @@ struct IKESA: Sendable, Codable {
     var connection: ConnectionID?
     var path: Path
     var nat = NATState()
+    /// Set when both ends can follow a change of addresses.
+    var mobility: Mobility?
+    /// By this the peer proves that it has lost the SA.
+    var crashToken: Secret?
     var suite: IKESuite?
     var keys: IKEKeys?
     /// The IV of the next message that we encrypt with an AEAD cipher; never used twice.
@@ -81,6 +85,13 @@ struct IKESA: Sendable, Codable {
     func childIndex(peerSPI spi: UInt32) -> Int? { children.firstIndex { $0.spiOut == spi } }
     /// A child that carries traffic and will go on doing so.
     var hasLiveChild: Bool { children.contains { $0.isLive } }
+    /// The same of the child in one place of the connection.
+    func hasLiveChild(at place: Int) -> Bool { children.contains { $0.place == place && $0.isLive } }
+    /// A child that we want is still being asked for.
+    var isAskingForChild: Bool {
+        if case .child(let creation) = exchange, creation.replaces == nil { return true }
+        return tasks.contains { if case .createChild = $0 { true } else { false } }
+    }
 }
 
 /// What we know of address translators between us and the peer (RFC 7296 §2.23).
@@ -144,8 +155,12 @@ struct LastAnswer: Sendable, Codable, Hashable {
 /// What an established SA wants to do when its window is free.
 enum PlannedTask: Sendable, Codable, Hashable {
     case deleteIKE
+    case updateAddresses
+    case checkRoute
+    case sendCrashToken
     case deleteChild(UInt32)
-    case createChild
+    /// The child in this place of the connection.
+    case createChild(Int)
     case rekeyChild(UInt32)
     case rekeyIKE
     /// `isForced` also checks a peer that was heard a moment ago.
@@ -155,11 +170,14 @@ enum PlannedTask: Sendable, Codable, Hashable {
     var rank: Int {
         switch self {
         case .deleteIKE: 0
-        case .deleteChild: 1
-        case .createChild: 2
-        case .rekeyChild: 3
-        case .rekeyIKE: 4
-        case .liveness: 5
+        case .updateAddresses: 1
+        case .checkRoute: 2
+        case .sendCrashToken: 3
+        case .deleteChild: 4
+        case .createChild: 5
+        case .rekeyChild: 6
+        case .rekeyIKE: 7
+        case .liveness: 8
         }
     }
 }
@@ -169,6 +187,11 @@ enum Exchange: Sendable, Codable {
     case deleteIKE
     case deleteChild(UInt32)
     case liveness
+    /// UPDATE_SA_ADDRESSES for this path is out.
+    case updateAddresses(Path)
+    /// COOKIE2 is out on this path.
+    case checkRoute(Path, cookie: [UInt8])
+    case sendCrashToken
     case child(ChildCreation)
     case rekeyIKE(IKERekey)
 }

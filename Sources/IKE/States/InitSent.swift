@@ -115,7 +115,8 @@ extension Engine {
         if payloads.has(.fragmentationSupported) { sa.useFragments(configuration) }
         let initMessage = sa.request?.bytes ?? []
         finishRequest(&sa)
-        if sa.nat.encapsulates {
+        if sa.nat.encapsulates || configuration.isMobile && payloads.has(.natDetectionSourceIP) {
+            // With MOBIKE always, so that no port changes when a translator comes into the way (RFC 4555 §3.3).
             sa.path = Path(
                 local: Endpoint(path.local.address, configuration.localNATPort),
                 remote: Endpoint(path.remote.address, configuration.remoteNATPort), isNATPort: true)
@@ -124,7 +125,8 @@ extension Engine {
             &sa, configuration,
             AuthSent(
                 startedAt: sent.startedAt, initMessage: initMessage, answerMessage: Array(message),
-                nonceI: sent.nonce, nonceR: nonce, spiIn: 0, offered: []))
+                nonceI: sent.nonce, nonceR: nonce, spiIn: 0, offered: [],
+                isChildless: configuration.prefersChildless && payloads.has(.childlessSupported)))
     }
 
     /// Begins anew with a cookie or another group (RFC 7296 §2.6, §2.7).

@@ -62,6 +62,7 @@ extension Engine {
                 sa, spi: rekey.spi, peerSPI: peerSPI, isInitiator: true, choice.suite, rekey.keyPair,
                 keyExchange.value, nonceI: rekey.nonce, nonceR: nonce)
             beginLife(&new, configuration)
+            takeCrashToken(&new, payloads)
             if let collision = rekey.collision {
                 if collision.weLose(ourNonces: [rekey.nonce, nonce]), isAlive(collision.product) {
                     // Ours is the redundant one: delete it, and go on with the peer's (RFC 7296 §2.8.2).
@@ -75,6 +76,8 @@ extension Engine {
             let spi = new.spi
             settle(new)
             handOver(&sa, to: spi)
+            // Only now both SPIs are known (RFC 6290 §4.2). A peer that makes tokens understands them.
+            if sa.crashToken != nil { with(spi) { $0.plan(.sendCrashToken, &$1) } }
             beginDeletion(&sa, nil)
         } catch {
             ikeRekeyFailed(
@@ -138,10 +141,12 @@ extension Engine {
             sa, spi: newIKESPI(), peerSPI: peerSPI, isInitiator: false, suite, keyPair, keyExchange.value,
             nonceI: nonceI, nonceR: nonceR)
         let spi = new.spi
+        let token = crashToken(new)
         answer(&sa, .createChildSA, messageID, path, capacity: 512 + keyPair.publicValue.count) { message in
             message.add(proposals: Negotiation.answer(choice, spi: KeySchedule.bytes(spi)))
             message.add(nonce: nonceR)
             message.add(group: suite.group.rawValue, publicValue: keyPair.publicValue)
+            if let token { message.add(.quickCrashDetection, token) }
         }
         beginLife(&new, configuration)
         guard case .rekeyIKE(var rekey) = sa.exchange else {
@@ -159,7 +164,7 @@ extension Engine {
     private func isBusyWithChild(_ sa: IKESA) -> Bool {
         switch sa.exchange {
         case .child, .deleteChild: true
-        case .deleteIKE, .liveness, .rekeyIKE, nil: sa.tasks.contains(.deleteIKE)
+        case .deleteIKE, .liveness, .rekeyIKE, .updateAddresses, .checkRoute, .sendCrashToken, nil: sa.tasks.contains(.deleteIKE)
         }
     }
 
@@ -184,6 +189,9 @@ extension Engine {
         new.peerSPI = peerSPI
         new.connection = old.connection
         new.nat = old.nat
+        new.mobility = old.mobility
+        // Hashes are made with the SPIs.
+        new.mobility?.seenAs = []
         new.fragmentSize = old.fragmentSize
         new.suite = suite
         new.keys = KeySchedule.keys(
@@ -206,6 +214,7 @@ extension Engine {
     mutating func handOver(_ sa: inout IKESA, to successor: UInt64) {
         let children = sa.children
         let tasks = legacy(sa)
+        let (path, nat) = (sa.path, sa.nat)
         sa.children = []
         sa.tasks = []
         let previous = sa.id
@@ -214,6 +223,7 @@ extension Engine {
         for child in children { childOwners[child.spiIn] = successor }
         with(successor) { engine, new in
             new.predecessor = nil
+            (new.path, new.nat) = (path, nat)
             new.children += children
             new.tasks += tasks
             new.lastInbound = max(new.lastInbound, lastInbound)
@@ -222,11 +232,18 @@ extension Engine {
         }
     }
 
-    /// What the successor of an SA is to do. A doubt whether the peer hears us is not settled by the old one any more.
+    /// What the successor of an SA is to do. A doubt whether the peer hears us is not settled by the old one any more, and
+    /// an exchange about addresses that is cut short begins anew.
     private func legacy(_ sa: IKESA) -> [PlannedTask] {
-        let tasks = sa.tasks.filter { $0 != .rekeyIKE && $0 != .deleteIKE }
-        guard let request = sa.request, request.retransmissions > 0 else { return tasks }
-        return tasks.filter { $0 != .liveness(isForced: true) } + [.liveness(isForced: true)]
+        var tasks = sa.tasks.filter { $0 != .rekeyIKE && $0 != .deleteIKE && $0 != .sendCrashToken }
+        func add(_ task: PlannedTask) { tasks = tasks.filter { $0 != task } + [task] }
+        switch sa.exchange {
+        case .updateAddresses: add(.updateAddresses)
+        case .checkRoute: add(.checkRoute)
+        default: break
+        }
+        if let request = sa.request, request.retransmissions > 0 { add(.liveness(isForced: true)) }
+        return tasks
     }
 
     /// A request on a provisional SA: the peer has settled on it, whatever has become of our own rekey.
@@ -236,14 +253,17 @@ extension Engine {
         var children: [Child] = []
         var tasks: [PlannedTask] = []
         var duplicateCheckAt = Tick.distantFuture
+        var (path, nat) = (sa.path, sa.nat)
         with(predecessor) { engine, old in
             guard old.isEstablished else { return }
             (children, old.children) = (old.children, [])
             tasks = engine.legacy(old)
+            (path, nat) = (old.path, old.nat)
             duplicateCheckAt = old.duplicateCheckAt
             engine.retire(&old)
         }
         for child in children { childOwners[child.spiIn] = sa.spi }
+        (sa.path, sa.nat) = (path, nat)
         sa.children += children
         sa.tasks += tasks
         sa.duplicateCheckAt = duplicateCheckAt

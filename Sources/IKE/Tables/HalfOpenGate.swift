@@ -19,21 +19,30 @@ struct HalfOpenGate: Sendable {
     var heldBytes = 0
     private(set) var answered: [Key: UInt64] = [:]
     private var perEndpoint: [Endpoint: Int] = [:]
+    private var perAddress: [IPAddress: Int] = [:]
     private var current: CookieSecret?
     private var previous: CookieSecret?
     private static let secretLifetime = Tick.Span.seconds(60)
 
     var count: Int { answered.count }
     func count(of remote: Endpoint) -> Int { perEndpoint[remote] ?? 0 }
+    func count(at address: IPAddress) -> Int { perAddress[address] ?? 0 }
 
     mutating func add(_ key: Key, _ spi: UInt64) {
-        if answered.updateValue(spi, forKey: key) == nil { perEndpoint[key.remote, default: 0] += 1 }
+        guard answered.updateValue(spi, forKey: key) == nil else { return }
+        perEndpoint[key.remote, default: 0] += 1
+        perAddress[key.remote.address, default: 0] += 1
     }
 
     mutating func remove(_ key: Key) {
         guard answered.removeValue(forKey: key) != nil else { return }
-        let left = (perEndpoint[key.remote] ?? 1) - 1
-        perEndpoint[key.remote] = left > 0 ? left : nil
+        Self.take(one: key.remote, from: &perEndpoint)
+        Self.take(one: key.remote.address, from: &perAddress)
+    }
+
+    private static func take<Place: Hashable>(one place: Place, from counts: inout [Place: Int]) {
+        let left = (counts[place] ?? 1) - 1
+        counts[place] = left > 0 ? left : nil
     }
 
     /// A cookie that only this sender can give back; nothing is kept for it.

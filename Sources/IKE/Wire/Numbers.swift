@@ -97,6 +97,8 @@ struct NotifyType: RawRepresentable, Hashable, Sendable, Codable {
     static let failedCPRequired = NotifyType(37)
     static let selectorsUnacceptable = NotifyType(38)
     static let invalidSelectors = NotifyType(39)
+    static let unacceptableAddresses = NotifyType(40)
+    static let unexpectedNATDetected = NotifyType(41)
     static let temporaryFailure = NotifyType(43)
     static let childSANotFound = NotifyType(44)
 
@@ -109,6 +111,12 @@ struct NotifyType: RawRepresentable, Hashable, Sendable, Codable {
     static let useTransportMode = NotifyType(16391)
     static let rekeySA = NotifyType(16393)
     static let espTFCPaddingNotSupported = NotifyType(16394)
+    static let mobikeSupported = NotifyType(16396)
+    static let updateSAAddresses = NotifyType(16400)
+    static let cookie2 = NotifyType(16401)
+    static let noNATsAllowed = NotifyType(16402)
+    static let childlessSupported = NotifyType(16418)
+    static let quickCrashDetection = NotifyType(16419)
     static let fragmentationSupported = NotifyType(16430)
 
     var isError: Bool { rawValue < 16384 }
@@ -126,8 +134,10 @@ struct NotifyType: RawRepresentable, Hashable, Sendable, Codable {
         16386: "ADDITIONAL_TS_POSSIBLE", 16387: "IPCOMP_SUPPORTED", 16388: "NAT_DETECTION_SOURCE_IP",
         16389: "NAT_DETECTION_DESTINATION_IP", 16390: "COOKIE", 16391: "USE_TRANSPORT_MODE",
         16392: "HTTP_CERT_LOOKUP_SUPPORTED", 16393: "REKEY_SA", 16394: "ESP_TFC_PADDING_NOT_SUPPORTED",
-        16395: "NON_FIRST_FRAGMENTS_ALSO", 16396: "MOBIKE_SUPPORTED", 16404: "MULTIPLE_AUTH_SUPPORTED",
-        16406: "REDIRECT_SUPPORTED", 16417: "CHILDLESS_IKEV2_SUPPORTED", 16418: "QUICK_CRASH_DETECTION",
+        16395: "NON_FIRST_FRAGMENTS_ALSO", 16396: "MOBIKE_SUPPORTED", 16397: "ADDITIONAL_IP4_ADDRESS",
+        16398: "ADDITIONAL_IP6_ADDRESS", 16399: "NO_ADDITIONAL_ADDRESSES", 16400: "UPDATE_SA_ADDRESSES",
+        16401: "COOKIE2", 16402: "NO_NATS_ALLOWED", 16404: "MULTIPLE_AUTH_SUPPORTED", 16406: "REDIRECT_SUPPORTED",
+        16418: "CHILDLESS_IKEV2_SUPPORTED", 16419: "QUICK_CRASH_DETECTION",
         16430: "IKEV2_FRAGMENTATION_SUPPORTED", 16431: "SIGNATURE_HASH_ALGORITHMS", 16435: "USE_PPK",
     ]
 }

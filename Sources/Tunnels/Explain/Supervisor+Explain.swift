@@ -70,6 +70,7 @@ extension Supervisor {
             switch timer {
             case .probe: return "probe the peer's inside address through \(keeper.name)"
             case .link: return "open the interface of \(keeper.name) again"
+            case .children: return "ask again for a child SA of \(keeper.name) that is missing"
             case .loss: return "take \(keeper.name) for lost without a reason given"
             case .replacement: return "replace \(keeper.name) by its changed definition, come what may"
             case .attempt:

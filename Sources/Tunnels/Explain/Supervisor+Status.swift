@@ -35,7 +35,8 @@ extension Supervisor {
             let traffic = counters(child.spiIn) ?? ChildTraffic()
             if let inbound = traffic.lastInbound { lastSeen = max(inbound, lastSeen ?? inbound) }
             return TunnelStatus.Child(
-                spiIn: child.spiIn.hexadecimal, spiOut: child.spiOut.hexadecimal, proposal: child.suite.description,
+                name: keeper.tunnel.phase2Name(at: child.place), spiIn: child.spiIn.hexadecimal,
+                spiOut: child.spiOut.hexadecimal, proposal: child.suite.description,
                 bytesIn: traffic.bytesIn, bytesOut: traffic.bytesOut, packetsIn: traffic.packetsIn,
                 packetsOut: traffic.packetsOut, localNetworks: child.localSelectors.map(\.words),
                 remoteNetworks: child.remoteSelectors.map(\.words), rekeyAt: wall(child.rekeyAt))

@@ -149,12 +149,17 @@ public struct Phase1: Hashable, Sendable {
     public var forceUDPEncapsulation: Bool
     /// We rekey at the latest this long before the lifetime ends; nil leaves it to the engine.
     public var rekeyMarginSeconds: Int?
+    /// The IKE SA follows a change of addresses, if the peer can (MOBIKE, RFC 4555).
+    public var isMobile: Bool
+    /// Begin without a child SA where the peer offers that (RFC 6023).
+    public var prefersChildless: Bool
 
     public init(
         ikeVersion: Int = 2, localAddress: IPAddress?, bindAddress: IPAddress? = nil, remoteAddress: IPAddress?,
         localID: IKEIdentity? = nil, remoteID: IKEIdentity? = nil,
         authentication: Authentication, encryption: [EncryptionAlgorithm], integrity: [IntegrityAlgorithm], dhGroups: [DHGroup], lifetimeSeconds: Int, dpd: DPD,
-        forceUDPEncapsulation: Bool = false, rekeyMarginSeconds: Int? = nil
+        forceUDPEncapsulation: Bool = false, rekeyMarginSeconds: Int? = nil, isMobile: Bool = false,
+        prefersChildless: Bool = false
     ) {
         self.ikeVersion = ikeVersion
         self.localAddress = localAddress
@@ -170,6 +175,8 @@ public struct Phase1: Hashable, Sendable {
         self.dpd = dpd
         self.forceUDPEncapsulation = forceUDPEncapsulation
         self.rekeyMarginSeconds = rekeyMarginSeconds
+        self.isMobile = isMobile
+        self.prefersChildless = prefersChildless
     }
 
     /// Dead peer detection.
@@ -204,11 +211,15 @@ public struct Phase2: Hashable, Codable, Sendable {
     public var replayWindow: Int
     /// We rekey at the latest this long before the lifetime ends; nil leaves it to the engine.
     public var rekeyMarginSeconds: Int?
+    /// ESP bytes and packets that one SA may carry in one direction; nil sets no limit.
+    public var lifetimeBytes: UInt64?
+    public var lifetimePackets: UInt64?
 
     public init(
         name: String? = nil, encryption: [EncryptionAlgorithm], integrity: [IntegrityAlgorithm],
         pfsGroups: [DHGroup], lifetimeSeconds: Int, localSelectors: [IPPrefix], remoteSelectors: [IPPrefix],
-        esn: Bool = false, replayWindow: Int = 1024, rekeyMarginSeconds: Int? = nil
+        esn: Bool = false, replayWindow: Int = 1024, rekeyMarginSeconds: Int? = nil, lifetimeBytes: UInt64? = nil,
+        lifetimePackets: UInt64? = nil
     ) {
         self.name = name
         self.encryption = encryption
@@ -220,5 +231,7 @@ public struct Phase2: Hashable, Codable, Sendable {
         self.esn = esn
         self.replayWindow = replayWindow
         self.rekeyMarginSeconds = rekeyMarginSeconds
+        self.lifetimeBytes = lifetimeBytes
+        self.lifetimePackets = lifetimePackets
     }
 }

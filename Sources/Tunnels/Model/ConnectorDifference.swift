@@ -76,6 +76,8 @@ public struct ConnectorDifference: Hashable, Sendable {
                 "\(phase1.dpd.delaySeconds) s, \(phase1.dpd.timeoutSeconds) s, \(phase1.dpd.action.rawValue)"
             ),
             ("forced UDP encapsulation", phase1.forceUDPEncapsulation ? "yes" : "no"),
+            ("MOBIKE", phase1.isMobile ? "yes" : "no"),
+            ("childless initiation", phase1.prefersChildless ? "yes" : "no"),
             ("inside", text(tunnel.inside)), ("BGP", text(tunnel.bgp)),
         ]
     }
@@ -108,6 +110,8 @@ public struct ConnectorDifference: Hashable, Sendable {
             ("PFS groups", text(phase2.pfsGroups.map(\.rawValue))),
             ("phase 2 lifetime", "\(phase2.lifetimeSeconds)"),
             ("phase 2 rekey margin", text(phase2.rekeyMarginSeconds)),
+            ("phase 2 lifetime in bytes", text(phase2.lifetimeBytes)),
+            ("phase 2 lifetime in packets", text(phase2.lifetimePackets)),
             ("local selectors", text(phase2.localSelectors)), ("remote selectors", text(phase2.remoteSelectors)),
             ("extended sequence numbers", phase2.esn ? "yes" : "no"),
             ("replay window", "\(phase2.replayWindow)"),

@@ -31,6 +31,8 @@ public struct ConnectorTemplate: Hashable, Sendable {
         public var lifetimeSeconds: Int
         public var rekeyMarginSeconds: Int?
         public var dpd: Phase1.DPD
+        /// Whether MOBIKE is offered; absent means yes.
+        public var mobike: Bool?
     }
 
     public struct ESPTerms: Hashable, Codable, Sendable {

@@ -11,9 +11,11 @@ extension Phase1: Codable {
     private enum CodingKeys: String, CodingKey {
         case ikeVersion, localAddress, bindAddress, remoteAddress, localID, remoteID, authentication, psk, encryption
         case integrity, dhGroups, lifetimeSeconds, dpd, forceUDPEncapsulation, rekeyMarginSeconds
+        case isMobile = "mobike"
+        case prefersChildless = "childless"
     }
 
-    /// A definition that does not name its authentication has a pre-shared key.
+    /// A definition that does not name its authentication has a pre-shared key; what may be absent beside is off.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         let method = try container.decodeIfPresent(Authentication.Method.self, forKey: .authentication) ?? .psk
@@ -35,7 +37,9 @@ extension Phase1: Codable {
             lifetimeSeconds: try container.decode(Int.self, forKey: .lifetimeSeconds),
             dpd: try container.decode(DPD.self, forKey: .dpd),
             forceUDPEncapsulation: try container.decode(Bool.self, forKey: .forceUDPEncapsulation),
-            rekeyMarginSeconds: try container.decodeIfPresent(Int.self, forKey: .rekeyMarginSeconds))
+            rekeyMarginSeconds: try container.decodeIfPresent(Int.self, forKey: .rekeyMarginSeconds),
+            isMobile: try container.decodeIfPresent(Bool.self, forKey: .isMobile) ?? false,
+            prefersChildless: try container.decodeIfPresent(Bool.self, forKey: .prefersChildless) ?? false)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -57,5 +61,7 @@ extension Phase1: Codable {
         try container.encode(dpd, forKey: .dpd)
         try container.encode(forceUDPEncapsulation, forKey: .forceUDPEncapsulation)
         try container.encodeIfPresent(rekeyMarginSeconds, forKey: .rekeyMarginSeconds)
+        if isMobile { try container.encode(true, forKey: .isMobile) }
+        if prefersChildless { try container.encode(true, forKey: .prefersChildless) }
     }
 }

@@ -76,6 +76,8 @@ public struct TunnelStatus: Hashable, Codable, Sendable {
     }
 
     public struct Child: Hashable, Codable, Sendable {
+        /// The name of its phase 2; nil where a tunnel has one without a name.
+        public var name: String?
         /// 8 hexadecimal digits each.
         public var spiIn: String
         public var spiOut: String
@@ -89,9 +91,10 @@ public struct TunnelStatus: Hashable, Codable, Sendable {
         public var rekeyAt: WallTime
 
         public init(
-            spiIn: String, spiOut: String, proposal: String, bytesIn: UInt64, bytesOut: UInt64, packetsIn: UInt64,
+            name: String? = nil, spiIn: String, spiOut: String, proposal: String, bytesIn: UInt64, bytesOut: UInt64, packetsIn: UInt64,
             packetsOut: UInt64, localNetworks: [String], remoteNetworks: [String], rekeyAt: WallTime
         ) {
+            self.name = name
             self.spiIn = spiIn
             self.spiOut = spiOut
             self.proposal = proposal

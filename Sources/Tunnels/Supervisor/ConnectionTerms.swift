@@ -17,20 +17,19 @@ extension Tunnel {
         terms.localID = phase1.localID ?? phase1.localAddress.map { IKEIdentity($0) }
         terms.remoteID = phase1.remoteID ?? phase1.remoteAddress.map { IKEIdentity($0) }
         let ikeSeconds = max(30, phase1.lifetimeSeconds)
-        let childSeconds = max(30, phase2.lifetimeSeconds)
         terms.ikeLifetime = .seconds(ikeSeconds)
-        terms.childLifetime = .seconds(childSeconds)
         terms.ikeRekeyMargin = .seconds(
             RekeyMargin.seconds(lifetime: ikeSeconds, asked: phase1.rekeyMarginSeconds, usual: 800, share: 36))
-        terms.childRekeyMargin = .seconds(
-            RekeyMargin.seconds(lifetime: childSeconds, asked: phase2.rekeyMarginSeconds, usual: 600, share: 6))
+        terms.child = phase2.childConfiguration
+        terms.furtherChildren = furtherPhase2.map(\.childConfiguration)
         // The timeout counts from the last sign of life; the engine's counts from the question, asked `delay` later.
         let (delay, timeout) = (max(1, phase1.dpd.delaySeconds), max(1, phase1.dpd.timeoutSeconds))
         terms.dpdDelay = phase1.dpd.action == .none ? .zero : .seconds(delay)
         terms.dpdTimeout = .seconds(max(timeout - delay, min(timeout, 4)))
         terms.connectTimeout = supervisor.connectTimeout
         terms.forceUDPEncapsulation = phase1.forceUDPEncapsulation
-        terms.replayWindow = min(2048, max(32, phase2.replayWindow))
+        terms.isMobile = phase1.isMobile
+        terms.prefersChildless = phase1.prefersChildless
         return terms
     }
 
@@ -45,11 +44,8 @@ extension Tunnel {
         b.phase1.dpd.action = .none
         a.phase1.rekeyMarginSeconds = nil
         b.phase1.rekeyMarginSeconds = nil
-        a.phase2.lifetimeSeconds = 0
-        b.phase2.lifetimeSeconds = 0
-        a.phase2.rekeyMarginSeconds = nil
-        b.phase2.rekeyMarginSeconds = nil
-        return a.name == b.name && a.phase1 == b.phase1 && a.phase2 == b.phase2
+        return a.name == b.name && a.phase1 == b.phase1
+            && a.allPhase2.map(\.withoutLifetimes) == b.allPhase2.map(\.withoutLifetimes)
     }
 
     /// The first pair of inside addresses that the selectors let through: what to probe from and to.
@@ -60,8 +56,11 @@ extension Tunnel {
             pairs.append((local.address, remote.address))
         }
         return pairs.first { from, to in
-            from.family == to.family && phase2.localSelectors.contains { $0.contains(from) }
-                && phase2.remoteSelectors.contains { $0.contains(to) }
+            from.family == to.family
+                && allPhase2.contains { phase2 in
+                    phase2.localSelectors.contains { $0.contains(from) }
+                        && phase2.remoteSelectors.contains { $0.contains(to) }
+                }
         }
     }
 
@@ -117,6 +116,29 @@ extension Phase1 {
 }
 
 extension Phase2 {
+    /// The terms of one child as the IKE engine needs them.
+    fileprivate var childConfiguration: ChildConfiguration {
+        var terms = ChildConfiguration(
+            espProposals: proposals, localSelectors: localSelectors.map { TrafficSelector($0) },
+            remoteSelectors: remoteSelectors.map { TrafficSelector($0) })
+        let seconds = max(30, lifetimeSeconds)
+        terms.lifetime = .seconds(seconds)
+        terms.rekeyMargin = .seconds(
+            RekeyMargin.seconds(lifetime: seconds, asked: rekeyMarginSeconds, usual: 600, share: 6))
+        terms.lifetimeBytes = lifetimeBytes
+        terms.lifetimePackets = lifetimePackets
+        terms.replayWindow = min(2048, max(32, replayWindow))
+        return terms
+    }
+
+    /// What SAs that stand must agree on: their ends are set already.
+    fileprivate var withoutLifetimes: Phase2 {
+        var terms = self
+        terms.lifetimeSeconds = 0
+        (terms.rekeyMarginSeconds, terms.lifetimeBytes, terms.lifetimePackets) = (nil, nil, nil)
+        return terms
+    }
+
     fileprivate var proposals: [ESPProposal] {
         encryption.splitByKind.compactMap { ciphers, isAEAD in
             if !isAEAD, integrity.isEmpty { return nil }

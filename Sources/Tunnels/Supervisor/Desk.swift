@@ -15,6 +15,8 @@ enum TunnelTimer: Hashable, Sendable, CaseIterable {
     case attempt
     case link
     case probe
+    /// A child of several is missing.
+    case children
     /// The child has gone and nobody said why.
     case loss
     /// A changed definition waited long enough for another tunnel to take over.

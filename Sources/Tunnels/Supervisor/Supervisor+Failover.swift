@@ -78,6 +78,8 @@ extension Supervisor {
         switch keeper.state {
         case .disabled: "\(keeper.name) is disabled"
         case .degraded where keeper.isSuspect: "its peer leaves requests unanswered"
+        case .degraded where !keeper.missingPhase2.isEmpty:
+            "phase 2 \(keeper.missingPhase2.joined(separator: ", ")) of \(keeper.name) is not up"
         case .degraded: "the peer's inside address does not answer"
         default:
             // A sentence goes on behind this one.

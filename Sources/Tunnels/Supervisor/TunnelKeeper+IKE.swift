@@ -101,6 +101,7 @@ extension TunnelKeeper {
             closed(ikeSA, failure, &desk)
         case .childEstablished(let spiIn):
             establish(spiIn, replacing: nil, &desk)
+            if isUp, missingPhase2.isEmpty { lastError = nil }
             announceWeaknesses(&desk)
         case .childRekeyed(let spiIn, let previous):
             establish(spiIn, replacing: previous, &desk)
@@ -129,11 +130,23 @@ extension TunnelKeeper {
             retransmitted(ikeSA, exchange, count, &desk)
         case .peerMoved(let path):
             log(.info, "peer-moved", "the peer is now at \(path.remote).", &desk)
-            for index in children.indices { children[index].sa.path = path }
-            if let child = currentChildren.last { fitLink(child.suite, path, &desk) }
+            moved(ikeSA, path, &desk)
+        case .moved(let path):
+            log(.info, "we-moved", "our address is now \(path.local.address), and the tunnel goes on from there.", &desk)
+            moved(ikeSA, path, &desk)
         case .notice(let text):
             log(.warning, "notice", text, &desk)
         }
+    }
+
+    private mutating func moved(_ ikeSA: IKESAID?, _ path: Path, _ desk: inout Desk) {
+        for index in children.indices where children[index].sa.ikeSA == ikeSA || phase1.count == 1 {
+            children[index].sa.path = path
+        }
+        for index in phase1.indices where phase1[index].id == ikeSA {
+            (phase1[index].summary.path.local, phase1[index].summary.path.remote) = (path.local, path.remote)
+        }
+        if let child = currentChildren.last { fitLink(child.suite, path, &desk) }
     }
 
     private mutating func add(_ summary: IKESummary, _ ikeSA: IKESAID?) {
@@ -162,16 +175,18 @@ extension TunnelKeeper {
     }
 
     private mutating func failed(_ ikeSA: IKESAID?, _ failure: Failure, _ desk: inout Desk) {
-        if isUp {
-            // A rekey, or an attempt of the peer beside what stands.
-            lastError = failure.explanation
-            report(failure, &desk)
-        } else if failure.reason != .requested {
-            // An attempt that we called off ourselves is followed by what we called it off for. An IKE SA without a
-            // child is deleted by the engine, and counts no more.
+        // An attempt that we called off ourselves is followed by what we called it off for.
+        guard isUp || failure.reason != .requested else { return }
+        let mayStillComeUp = !tunnel.furtherPhase2.isEmpty && phase1.contains { $0.id == ikeSA }
+        guard isUp || mayStillComeUp else {
+            // An IKE SA without a child is deleted by the engine, and counts no more.
             phase1.removeAll { $0.id == ikeSA }
-            down(failure, &desk)
+            return down(failure, &desk)
         }
+        // A rekey, an attempt of the peer beside what stands, or one child of several: with the last one the engine closes
+        // the IKE SA, and says so.
+        lastError = failure.explanation
+        report(failure, &desk)
     }
 
     /// The tunnel is not up, for this reason: says so and plans what comes next.

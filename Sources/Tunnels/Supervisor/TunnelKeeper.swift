@@ -51,6 +51,8 @@ struct TunnelKeeper: Sendable {
     var phase1: [Phase1SA] = []
     var children: [Child] = []
     var attempt = Attempt.none
+    /// How often children that are missing were asked for in a row.
+    var childAttempts = 0
     /// Failed attempts and losses in a row.
     var failures = 0
     /// The peer was silent and its DPD action is `clear`: we do not call again by ourselves.
@@ -125,13 +127,17 @@ struct TunnelKeeper: Sendable {
 
     private func settledState(_ now: Tick, _ configuration: SupervisorConfiguration) -> TunnelStatus.State {
         guard isEnabled else { return .disabled }
-        if isUp { return isDeaf(now, configuration) || isProbeFailing(configuration) ? .degraded : .online }
+        if isUp {
+            let isWhole = !isDeaf(now, configuration) && !isProbeFailing(configuration) && missingPhase2.isEmpty
+            return isWhole ? .online : .degraded
+        }
         return attempt == .underway || attempt == .closing || !phase1.isEmpty ? .connecting : .offline
     }
 
     /// Handles something and settles the state. True when the state changed.
     mutating func turn(_ desk: inout Desk, _ body: (inout TunnelKeeper, inout Desk) -> Void) -> Bool {
         body(&self, &desk)
+        watchChildren(&desk)
         return refresh(&desk)
     }
 
@@ -384,7 +390,7 @@ struct TunnelKeeper: Sendable {
         failures += 1
         let isWorthTryingAtOnce: Bool =
             switch failure.reason {
-            case .deletedByPeer, .silence, .lifetimeExpired: true
+            case .deletedByPeer, .silence, .lifetimeExpired, .peerRestarted, .addressChanged: true
             default: false
             }
         if isFirst, wasUp, isWorthTryingAtOnce {
@@ -409,6 +415,7 @@ struct TunnelKeeper: Sendable {
         case .attempt: attemptTimerRang(&desk)
         case .link: if link != .open, link != .opening { openLink(&desk) }
         case .probe: sendProbe(&desk)
+        case .children: askForChildren(&desk)
         case .loss:
             guard lostUpSince != nil else { return }
             down(lossReason ?? Failure(.deletedByPeer, "The child SA is gone."), &desk)

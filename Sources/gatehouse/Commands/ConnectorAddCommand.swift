@@ -156,7 +156,7 @@ extension ConnectorCommand {
                     localAddress: nil, remoteAddress: peer, authentication: .psk(Secret([])),
                     encryption: terms.phase1.encryption, integrity: terms.phase1.integrity, dhGroups: terms.phase1.dhGroups,
                     lifetimeSeconds: terms.phase1.lifetimeSeconds, dpd: terms.phase1.dpd,
-                    rekeyMarginSeconds: terms.phase1.rekeyMarginSeconds)
+                    rekeyMarginSeconds: terms.phase1.rekeyMarginSeconds, isMobile: terms.phase1.mobike ?? true)
                 if initiation == .respond { phase1.dpd.action = .clear }
                 try ike.apply(to: &phase1, send: LocalInterface.address)
                 return Tunnel(name: "\(id)-\(index + 1)", phase1: phase1, phase2: phase2, inside: nil, bgp: nil)

@@ -6,7 +6,8 @@ extension ConnectorCommand {
     /// `gatehouse connector phase2`.
     struct Phase2Verbs: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "phase2", abstract: "Changes the phase 2 of a connector.", subcommands: [Edit.self])
+            commandName: "phase2", abstract: "Changes the phase 2 of a connector.",
+            subcommands: [Edit.self, Add.self, Remove.self])
 
         /// What a verb names: a connector, and one of its tunnels where not all are meant.
         struct Subject: ParsableArguments {
@@ -14,6 +15,50 @@ extension ConnectorCommand {
             var id: String
             @Option(help: "The tunnel to change; without it, every tunnel of the connector.")
             var tunnel: String?
+        }
+
+        struct Add: AsyncParsableCommand {
+            static let configuration = CommandConfiguration(
+                abstract: "Adds a phase 2: a further child SA on the same IKE SA.",
+                discussion: "What is not said is as in the tunnel's first phase 2.")
+            @OptionGroup var subject: Subject
+            @Argument(help: "What to call it.")
+            var name: String
+            @OptionGroup(title: "Networks") var networks: NetworkOptions
+            @OptionGroup(title: "Phase 2") var esp: ESPOptions
+            @OptionGroup var change: ChangeOptions
+            @OptionGroup var shared: SharedOptions
+
+            func validate() throws {
+                if networks.isEmpty { throw ValidationError("Say which networks it joins.") }
+            }
+
+            func run() async throws {
+                var connector = try await shared.client.connector(subject.id)
+                try connector.addPhase2(name, in: connector.places(of: subject.tunnel)) { phase2 in
+                    if !networks.local.isEmpty { phase2.localSelectors = networks.local }
+                    if !networks.remote.isEmpty { phase2.remoteSelectors = networks.remote }
+                    try esp.apply(to: &phase2)
+                }
+                try await ConnectorChange(connector: connector, isReplacing: true, options: change, shared: shared)
+                    .run()
+            }
+        }
+
+        struct Remove: AsyncParsableCommand {
+            static let configuration = CommandConfiguration(abstract: "Takes a phase 2 away.")
+            @OptionGroup var subject: Subject
+            @Argument(help: "The phase 2.")
+            var name: String
+            @OptionGroup var change: ChangeOptions
+            @OptionGroup var shared: SharedOptions
+
+            func run() async throws {
+                var connector = try await shared.client.connector(subject.id)
+                try connector.removePhase2(name, in: connector.places(of: subject.tunnel))
+                try await ConnectorChange(connector: connector, isReplacing: true, options: change, shared: shared)
+                    .run()
+            }
         }
 
         struct Edit: AsyncParsableCommand {

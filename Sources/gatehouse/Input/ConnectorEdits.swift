@@ -42,6 +42,40 @@ extension Connector {
         }
     }
 
+    /// A further phase 2 in each of the tunnels, with the terms of the first but for its networks and `change`.
+    mutating func addPhase2(_ name: String, in places: [Int], _ change: (inout Phase2) throws -> Void) throws {
+        for index in places {
+            guard tunnels[index].phase2.name != nil else {
+                throw CommandFailure(
+                    "the phase 2 of tunnel \(tunnels[index].name) has no name to be told apart by: give it one with "
+                        + "'gatehouse connector phase2 edit \(id) --rename NAME'", isUsage: true)
+            }
+            var phase2 = tunnels[index].phase2
+            phase2.name = name
+            try change(&phase2)
+            tunnels[index].furtherPhase2.append(phase2)
+            if let fault = tunnels[index].phase2Fault {
+                throw CommandFailure("tunnel \(tunnels[index].name) \(fault)", isUsage: true)
+            }
+            cover([], phase2.localSelectors, \.localSelectors, in: \.localNetworks)
+            cover([], phase2.remoteSelectors, \.remoteSelectors, in: \.remoteNetworks)
+        }
+    }
+
+    /// Takes a phase 2 away from each of the tunnels; the last one stays.
+    mutating func removePhase2(_ name: String, in places: [Int]) throws {
+        for index in places {
+            let place = try placeOfPhase2(name, in: tunnels[index])
+            guard !tunnels[index].furtherPhase2.isEmpty else {
+                throw CommandFailure("tunnel \(tunnels[index].name) has no other phase 2 than \(name)", isUsage: true)
+            }
+            let gone = tunnels[index].allPhase2[place]
+            tunnels[index].phase2List.remove(at: place)
+            cover(gone.localSelectors, [], \.localSelectors, in: \.localNetworks)
+            cover(gone.remoteSelectors, [], \.remoteSelectors, in: \.remoteNetworks)
+        }
+    }
+
     private func placeOfPhase2(_ name: String?, in tunnel: Tunnel) throws -> Int {
         let names = tunnel.allPhase2.map { $0.name ?? "(without a name)" }.joined(separator: ", ")
         guard let name else {

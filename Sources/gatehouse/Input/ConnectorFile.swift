@@ -41,12 +41,16 @@ enum ConnectorFile {
                 rekeyMarginSeconds:
                 dpd: {delaySeconds: 10, timeoutSeconds: 30, action: restart}
                 forceUDPEncapsulation: false
+                mobike: true               # follow a change of addresses
+                childless: false           # first child with a key exchange
               phase2:
                 encryption: [aes256gcm16, aes256]
                 integrity: [sha256]
                 pfsGroups: [19, 20, 31, 14]  # [] for no PFS
                 lifetimeSeconds: 3600
                 rekeyMarginSeconds:
+                lifetimeBytes:             # 1000000 or more, such as 50G
+                lifetimePackets:           # 1000 or more, such as 100M
                 localSelectors: [0.0.0.0/0]
                 remoteSelectors: [0.0.0.0/0]
                 esn: false
@@ -57,8 +61,9 @@ enum ConnectorFile {
                 mtu: 1436
                 mss: 1379
 
-        A responder may leave remoteAddress out and answer a peer at any
-        address.
+        phase2 may be a list, each with a name and selectors of its own:
+        they become child SAs of one IKE SA. A responder may leave
+        remoteAddress out and answer a peer at any address.
         """
 
     /// Reads the file.
@@ -171,7 +176,7 @@ enum ConnectorFile {
         let map = try entry.map([
             "remoteAddress", "encryption", "integrity", "ikeVersion", "localAddress", "bindAddress", "localID",
             "remoteID", "psk", "pskHexadecimal", "dhGroups", "lifetimeSeconds", "dpd", "forceUDPEncapsulation",
-            "rekeyMarginSeconds", "authentication",
+            "rekeyMarginSeconds", "authentication", "mobike", "childless",
         ])
         let remote = try map["remoteAddress"]?.address()
         guard remote != nil || initiation == .respond else {
@@ -194,7 +199,8 @@ enum ConnectorFile {
             lifetimeSeconds: try map["lifetimeSeconds"]?.number(in: 60...604_800) ?? 28_800,
             dpd: try dpd(map["dpd"] ?? entry.empty("dpd"), initiation: initiation),
             forceUDPEncapsulation: try map["forceUDPEncapsulation"]?.bool() ?? false,
-            rekeyMarginSeconds: try map["rekeyMarginSeconds"]?.number(in: 0...604_800))
+            rekeyMarginSeconds: try map["rekeyMarginSeconds"]?.number(in: 0...604_800),
+            isMobile: try map["mobike"]?.bool() ?? true, prefersChildless: try map["childless"]?.bool() ?? false)
         guard !encryption.isEmpty else { throw entry.fault("needs at least one cipher under encryption") }
         guard !phase1.dhGroups.isEmpty else { throw entry.fault("needs at least one group under dhGroups") }
         // What 'connector show' prints beside the rest.
@@ -231,7 +237,7 @@ enum ConnectorFile {
     private static func phase2(_ entry: FileEntry, everything: [IPPrefix]) throws -> Phase2 {
         let map = try entry.map([
             "encryption", "integrity", "pfsGroups", "lifetimeSeconds", "localSelectors", "remoteSelectors", "esn",
-            "replayWindow", "rekeyMarginSeconds", "protocol", "mode", "name",
+            "replayWindow", "rekeyMarginSeconds", "protocol", "mode", "name", "lifetimeBytes", "lifetimePackets",
         ])
         let encryption = try map["encryption"]?.choices(EncryptionAlgorithm.self) ?? [.aes256gcm16, .aes256]
         let phase2 = Phase2(
@@ -243,7 +249,9 @@ enum ConnectorFile {
             localSelectors: try map["localSelectors"]?.prefixes() ?? everything,
             remoteSelectors: try map["remoteSelectors"]?.prefixes() ?? everything,
             esn: try map["esn"]?.bool() ?? false, replayWindow: try map["replayWindow"]?.number(in: 32...2048) ?? 1024,
-            rekeyMarginSeconds: try map["rekeyMarginSeconds"]?.number(in: 0...604_800))
+            rekeyMarginSeconds: try map["rekeyMarginSeconds"]?.number(in: 0...604_800),
+            lifetimeBytes: try map["lifetimeBytes"]?.amount(from: OptionValue.fewestBytes),
+            lifetimePackets: try map["lifetimePackets"]?.amount(from: OptionValue.fewestPackets))
         guard !encryption.isEmpty else { throw entry.fault("needs at least one cipher under encryption") }
         if let cipher = encryption.first(where: { !$0.isAEAD }), phase2.integrity.isEmpty {
             throw entry.fault("needs integrity, such as [sha256]: \(cipher.rawValue) has none of its own")

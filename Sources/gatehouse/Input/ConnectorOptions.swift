@@ -68,12 +68,23 @@ struct IKEOptions: ParsableArguments {
         help: ArgumentHelp("ESP always in UDP 4500: yes or no.", valueName: "yes-or-no"),
         transform: OptionValue.yesOrNo)
     var forceUDPEncapsulation: Bool?
+    @Option(
+        help: ArgumentHelp("Follow a change of addresses, if the peer can (MOBIKE): yes or no.", valueName: "yes-or-no"),
+        transform: OptionValue.yesOrNo)
+    var mobike: Bool?
+    @Option(
+        help: ArgumentHelp(
+            "Begin without a child SA where the peer offers it, so that the first one has PFS: yes or no.",
+            valueName: "yes-or-no"),
+        transform: OptionValue.yesOrNo)
+    var childless: Bool?
 
     var isEmpty: Bool {
         [
             type == nil, initiation == nil, interface == nil, localAddress == nil, localID == nil, remoteID == nil,
             ikeEncryption == nil, ikeIntegrity == nil, ikeGroups == nil, ikeLifetime == nil, ikeRekeyMargin == nil,
-            dpdDelay == nil, dpdTimeout == nil, dpdAction == nil, forceUDPEncapsulation == nil,
+            dpdDelay == nil, dpdTimeout == nil, dpdAction == nil, forceUDPEncapsulation == nil, mobike == nil,
+            childless == nil,
         ].allSatisfy { $0 }
     }
 
@@ -98,6 +109,8 @@ struct IKEOptions: ParsableArguments {
         if let dpdTimeout { phase1.dpd.timeoutSeconds = dpdTimeout }
         if let dpdAction { phase1.dpd.action = dpdAction }
         if let forceUDPEncapsulation { phase1.forceUDPEncapsulation = forceUDPEncapsulation }
+        if let mobike { phase1.isMobile = mobike }
+        if let childless { phase1.prefersChildless = childless }
         guard !phase1.integrity.isEmpty else {
             throw CommandFailure(
                 "--ike-integrity: phase 1 needs at least one of sha1, sha256, sha384, sha512; beside gcm and poly1305 "
@@ -143,6 +156,14 @@ struct ESPOptions: ParsableArguments {
         transform: OptionValue.seconds(from: 1))
     var espRekeyMargin: Int?
     @Option(
+        help: ArgumentHelp("What a child SA may carry in one direction: 50G; or none.", valueName: "bytes"),
+        transform: OptionValue.limit(from: OptionValue.fewestBytes))
+    var espLifetimeBytes: BlankOr<UInt64>?
+    @Option(
+        help: ArgumentHelp("The same in packets: 100M; or none.", valueName: "packets"),
+        transform: OptionValue.limit(from: OptionValue.fewestPackets))
+    var espLifetimePackets: BlankOr<UInt64>?
+    @Option(
         help: ArgumentHelp("Offer extended sequence numbers: yes or no.", valueName: "yes-or-no"),
         transform: OptionValue.yesOrNo)
     var esn: Bool?
@@ -152,7 +173,7 @@ struct ESPOptions: ParsableArguments {
     var isEmpty: Bool {
         [
             espEncryption == nil, espIntegrity == nil, pfs == nil, espLifetime == nil, espRekeyMargin == nil,
-            esn == nil, replayWindow == nil,
+            espLifetimeBytes == nil, espLifetimePackets == nil, esn == nil, replayWindow == nil,
         ].allSatisfy { $0 }
     }
 
@@ -169,6 +190,8 @@ struct ESPOptions: ParsableArguments {
         if let pfs { phase2.pfsGroups = pfs }
         if let espLifetime { phase2.lifetimeSeconds = espLifetime }
         if let espRekeyMargin { phase2.rekeyMarginSeconds = espRekeyMargin }
+        if let espLifetimeBytes { phase2.lifetimeBytes = espLifetimeBytes.value }
+        if let espLifetimePackets { phase2.lifetimePackets = espLifetimePackets.value }
         if let esn { phase2.esn = esn }
         if let replayWindow { phase2.replayWindow = replayWindow }
         if let cipher = phase2.encryption.first(where: { !$0.isAEAD }), phase2.integrity.isEmpty {

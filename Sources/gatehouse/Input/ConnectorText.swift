@@ -55,6 +55,8 @@ extension ConnectorFile {
                     "action": .string(phase1.dpd.action.rawValue),
                 ]),
                 "forceUDPEncapsulation": .bool(phase1.forceUDPEncapsulation),
+                "mobike": .bool(phase1.isMobile),
+                "childless": phase1.prefersChildless ? .bool(true) : .null,
             ])
         }
         func phase2(_ phase2: Phase2) -> JSON {
@@ -67,6 +69,8 @@ extension ConnectorFile {
                 "pfsGroups": .array(phase2.pfsGroups.map { number($0.rawValue) }),
                 "lifetimeSeconds": number(phase2.lifetimeSeconds),
                 "rekeyMarginSeconds": number(phase2.rekeyMarginSeconds),
+                "lifetimeBytes": number(phase2.lifetimeBytes),
+                "lifetimePackets": number(phase2.lifetimePackets),
                 "localSelectors": texts(phase2.localSelectors),
                 "remoteSelectors": texts(phase2.remoteSelectors),
                 "esn": .bool(phase2.esn),

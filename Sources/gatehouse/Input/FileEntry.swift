@@ -54,6 +54,14 @@ struct FileEntry {
         return number
     }
 
+    /// A count such as `1000000`, `500M` or `50G`.
+    func amount(from minimum: UInt64) throws -> UInt64 {
+        guard let amount = OptionValue.amount(try word()), amount >= minimum else {
+            throw fault("must be \(minimum) or more, such as \(minimum), 500M or 50G")
+        }
+        return amount
+    }
+
     func choice<Choice>(_ choices: KeyValuePairs<String, Choice>) throws -> Choice {
         let word = try word()
         guard let choice = choices.first(where: { $0.key == word }) else {

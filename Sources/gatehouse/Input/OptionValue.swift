@@ -73,6 +73,33 @@ enum OptionValue {
         }
     }
 
+    /// The least that a child SA may carry: with less it would be rekeyed all the time.
+    static let fewestBytes: UInt64 = 1_000_000
+    static let fewestPackets: UInt64 = 1_000
+
+    /// A count: `1000000`, `500M`, `50G`; k, M, G and T are powers of a thousand.
+    static func amount(_ text: String) -> UInt64? {
+        let units: [Character: UInt64] = [
+            "k": 1_000, "M": 1_000_000, "G": 1_000_000_000, "T": 1_000_000_000_000,
+        ]
+        let unit = text.last.flatMap { units[$0] }
+        let digits = unit == nil ? text : String(text.dropLast())
+        guard digits.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let number = UInt64(digits) else { return nil }
+        let (amount, isTooMuch) = number.multipliedReportingOverflow(by: unit ?? 1)
+        return isTooMuch ? nil : amount
+    }
+
+    /// A limit of a child SA, or none.
+    static func limit(from minimum: UInt64) -> @Sendable (String) throws -> BlankOr<UInt64> {
+        { text in
+            if text == "none" { return .blank }
+            guard let amount = amount(text), amount >= minimum else {
+                throw ValidationError("must be \(minimum) or more, such as 500M or 50G, or none.")
+            }
+            return .value(amount)
+        }
+    }
+
     static func replayWindow(_ text: String) throws -> Int {
         guard let count = Int(text), 32...2048 ~= count else {
             throw ValidationError("must be from 32 to 2048 packets.")

@@ -64,6 +64,10 @@ struct ConnectorFile: Sendable {
     var dpdTimeout = 30
     var ikeLifetime = 28_800
     var childLifetime = 3_600
+    var childless = false
+    var childLifetimeBytes: Int?
+    /// A phase 2 of its own for each of these of our networks; empty for one with ``localSelectors``.
+    var networksApart: [String] = []
 
     var text: String {
         func list(_ items: [String]) -> String { "[" + items.map { "\"\($0)\"" }.joined(separator: ", ") + "]" }
@@ -84,15 +88,30 @@ struct ConnectorFile: Sendable {
                   dhGroups: [\(group)]
                   lifetimeSeconds: \(ikeLifetime)
                   dpd: {delaySeconds: \(dpdDelay), timeoutSeconds: \(dpdTimeout), action: restart}
+                  childless: \(childless)
                 phase2:
-                  encryption: [\(encryption)]
-                  integrity: [\(integrity)]
-                  pfsGroups: [\(group)]
-                  lifetimeSeconds: \(childLifetime)
-                  localSelectors: \(list(localSelectors))
-                  remoteSelectors: \(list(remoteSelectors))\(insideText)
+            \(phase2)\(insideText)
 
             """
+    }
+
+    private var phase2: String {
+        guard !networksApart.isEmpty else {
+            return phase2(localSelectors).map { "      " + $0 }.joined(separator: "\n")
+        }
+        return networksApart.map { network in
+            "      - name: from-\(network.prefix { $0 != "/" })\n"
+                + phase2([network]).map { "        " + $0 }.joined(separator: "\n")
+        }.joined(separator: "\n")
+    }
+
+    private func phase2(_ local: [String]) -> [String] {
+        func list(_ items: [String]) -> String { "[" + items.map { "\"\($0)\"" }.joined(separator: ", ") + "]" }
+        return [
+            "encryption: [\(encryption)]", "integrity: [\(integrity)]", "pfsGroups: [\(group)]",
+            "lifetimeSeconds: \(childLifetime)", "localSelectors: \(list(local))",
+            "remoteSelectors: \(list(remoteSelectors))",
+        ] + (childLifetimeBytes.map { ["lifetimeBytes: \($0)"] } ?? [])
     }
 
     private var insideText: String {
@@ -152,6 +171,14 @@ final class Gatehoused: Sendable {
     }
 
     func kill() async { await process.current?.end(gracefully: false) }
+
+    /// What it keeps while the machine is up goes, as when the machine starts anew.
+    func forgetRuntime() throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: sockets) {
+            try FileManager.default.removeItem(atPath: sockets + "/" + name)
+        }
+    }
+
     func reload() { process.current?.signal(SIGHUP) }
     var log: String { process.current?.log ?? "" }
     var logFile: String? { process.current?.logFile }

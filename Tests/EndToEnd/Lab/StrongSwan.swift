@@ -13,11 +13,16 @@ struct StrongSwanConnection: Sendable {
     var espProposals: String
     var localSelectors = "0.0.0.0/0"
     var remoteSelectors = "0.0.0.0/0"
+    /// The `remote_ts` of further children, called `-net2` and so on.
+    var furtherRemoteSelectors: [String] = []
     var ikeRekeySeconds = 14_400
     var childRekeySeconds = 3_600
     var dpdSeconds = 10
     /// Bytes of an IP datagram from which on charon cuts its IKE messages into fragments; nil leaves its default.
     var fragmentSize: Int?
+    var isMobile = false
+    /// `never`, `allow`, `prefer` or `force`.
+    var childless = "allow"
     /// Routed into the tunnel while it is up, with a metric that wins over the way to the other endpoint.
     var network: String
 }
@@ -176,7 +181,8 @@ final class StrongSwan: Sendable {
                 over_time = 600s
                 rand_time = 1s
                 dpd_delay = \(connection.dpdSeconds)s
-                mobike = no
+                mobike = \(connection.isMobile ? "yes" : "no")
+                childless = \(connection.childless)
                 encap = yes
                 unique = replace
                 local {
@@ -188,18 +194,26 @@ final class StrongSwan: Sendable {
                     id = \(connection.remoteID)
                 }
                 children {
-                    \(connection.name)-net {
-                        local_ts = \(connection.localSelectors)
-                        remote_ts = \(connection.remoteSelectors)
-                        esp_proposals = \(connection.espProposals)
-                        rekey_time = \(connection.childRekeySeconds)s
-                        life_time = \(connection.childRekeySeconds + 600)s
-                        rand_time = 1s
-                        updown = \(folder)/updown-\(connection.name)
-                    }
+        \(children(of: connection))
                 }
             }
 
         """
+    }
+
+    private func children(of connection: StrongSwanConnection) -> String {
+        ([connection.remoteSelectors] + connection.furtherRemoteSelectors).enumerated().map { index, remote in
+            """
+                        \(connection.name)-net\(index == 0 ? "" : "\(index + 1)") {
+                            local_ts = \(connection.localSelectors)
+                            remote_ts = \(remote)
+                            esp_proposals = \(connection.espProposals)
+                            rekey_time = \(connection.childRekeySeconds)s
+                            life_time = \(connection.childRekeySeconds + 600)s
+                            rand_time = 1s
+                            updown = \(folder)/updown-\(connection.name)
+                        }
+            """
+        }.joined(separator: "\n")
     }
 }
