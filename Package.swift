@@ -119,11 +119,13 @@ let package = Package(
             name: "simulate", dependencies: ["Simulation"], path: "tools/simulation", swiftSettings: strict),
 
         // Tests: one folder a room; EndToEnd talks to real peers.
+        .target(
+            name: "TestCertificates", dependencies: ["COpenSSL"], path: "Tests/Certificates", swiftSettings: strict),
         tests("Base", []),
-        tests("Cryptography", ["Base", "COpenSSL"], exclude: ["vectors"]),
+        tests("Cryptography", ["Base", "COpenSSL", "TestCertificates"], exclude: ["vectors"]),
         tests("XML", []),
         tests("ESP", ["Base", "Cryptography"], exclude: ["vectors"]),
-        tests("IKE", ["Base", "Cryptography"], exclude: ["vectors"]),
+        tests("IKE", ["Base", "Cryptography", "TestCertificates"], exclude: ["vectors"]),
         tests(
             "Tunnels", ["Base", "Cryptography", "IKE", "XML", "Profiles"],
             resources: [.copy("Samples"), .copy("Plans")]),
@@ -145,7 +147,7 @@ let package = Package(
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: strict),
         .testTarget(
-            name: "EndToEndTests", path: "Tests/EndToEnd", exclude: ["Samples", "HostilePeer"], swiftSettings: strict),
+            name: "EndToEndTests", dependencies: ["TestCertificates"], path: "Tests/EndToEnd", exclude: ["Samples", "HostilePeer"], swiftSettings: strict),
     ]
 )
 

@@ -78,8 +78,3 @@ extension CertificateFault: CustomStringConvertible {
         }
     }
 }
-
-extension WallTime {
-    /// The date alone, such as `2026-11-24`.
-    public var day: String { String(rfc3339.prefix(10)) }
-}

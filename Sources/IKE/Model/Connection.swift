@@ -26,6 +26,8 @@ public struct ConnectionConfiguration: Hashable, Codable, Sendable {
     /// The identity that the peer must prove; nil means the remote address, or any when that is nil too.
     public var remoteID: IKEIdentity?
     public var authentication: Authentication
+    /// Mixed into the keys, where the peer has it too.
+    public var ppk: PostquantumKey?
     public var ikeProposals: [IKEProposal]
     public var espProposals: [ESPProposal]
     /// Selectors that we ask for, and the widest that we accept.

@@ -140,6 +140,8 @@ public struct Phase1: Hashable, Sendable {
     public var localID: IKEIdentity?
     public var remoteID: IKEIdentity?
     public var authentication: Authentication
+    /// A post-quantum pre-shared key beside it (RFC 8784).
+    public var ppk: PostquantumKey?
     public var encryption: [EncryptionAlgorithm]
     public var integrity: [IntegrityAlgorithm]
     public var dhGroups: [DHGroup]
@@ -154,7 +156,7 @@ public struct Phase1: Hashable, Sendable {
         ikeVersion: Int = 2, localAddress: IPAddress?, bindAddress: IPAddress? = nil, remoteAddress: IPAddress?,
         localID: IKEIdentity? = nil, remoteID: IKEIdentity? = nil,
         authentication: Authentication, encryption: [EncryptionAlgorithm], integrity: [IntegrityAlgorithm], dhGroups: [DHGroup], lifetimeSeconds: Int, dpd: DPD,
-        forceUDPEncapsulation: Bool = false, rekeyMarginSeconds: Int? = nil
+        forceUDPEncapsulation: Bool = false, rekeyMarginSeconds: Int? = nil, ppk: PostquantumKey? = nil
     ) {
         self.ikeVersion = ikeVersion
         self.localAddress = localAddress
@@ -163,6 +165,7 @@ public struct Phase1: Hashable, Sendable {
         self.localID = localID
         self.remoteID = remoteID
         self.authentication = authentication
+        self.ppk = ppk
         self.encryption = encryption
         self.integrity = integrity
         self.dhGroups = dhGroups
