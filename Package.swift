@@ -136,7 +136,7 @@ let package = Package(
             name: "PortalFake", dependencies: ["Base", "Cryptography", "IKE", "Tunnels", "Portal"],
             path: "Tests/PortalFake", swiftSettings: strict),
         tests("Portal", ["PortalFake", "Base", "Cryptography", "JSONText", "Tunnels", logging]),
-        tests("gatehouse", ["PortalFake", "Portal", "Base", "Cryptography", "IKE", "JSONText", "Tunnels", logging]),
+        tests("gatehouse", ["PortalFake", "TestCertificates", "Portal", "Base", "Cryptography", "IKE", "JSONText", "Tunnels", logging]),
         tests("Gateway", ["Base", "Cryptography", "Host", "IKE", "Portal", "Store", "Tunnels"]),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
         .target(

@@ -175,9 +175,14 @@ struct CertificateAuthenticationTests {
     }
 
     @Test func anotherIdentityThanExpectedIsRefused() throws {
-        try expectRefusal(
-            [Organisation.certificate(.b)], "calls itself 'C=CH, O=Gatehouse, CN=b', but",
-            changeA: { $0.remoteID = .fqdn("c.example.org") }, changeB: { $0.remoteID = nil })
+        var pair = Pair.certified(
+            a: try Organisation.credential([Organisation.certificate(.a)]),
+            b: try Organisation.credential([Organisation.certificate(.b)]),
+            changeA: { $0.remoteID = .fqdn("c.example.org") })
+        pair.give(.b, .initiate(Pair.id))
+        pair.drive(.seconds(5))
+        pair.expectRefused(.a, "calls itself 'C=CH, O=Gatehouse, CN=b', but 'to-b' expects 'c.example.org'")
+        pair.expectRefused(.b, "refused our authentication")
     }
 
     @Test func whoSharesAKeyIsToldThatACertificateIsWanted() throws {

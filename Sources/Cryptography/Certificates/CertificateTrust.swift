@@ -101,10 +101,10 @@ public final class CertificateTrust: @unchecked Sendable {
 
         mutating func permits(_ context: OpaquePointer) -> Bool {
             switch X509_STORE_CTX_get_error(context) {
-            case X509_V_ERR_UNABLE_TO_GET_CRL:
-                let isAnchor = Int(X509_STORE_CTX_get_error_depth(context)) == CertificateTrust.count(context) - 1
-                return !isStrict || isAnchor
+            case X509_V_ERR_UNABLE_TO_GET_CRL: return !isStrict || CertificateTrust.isAnchor(context)
             case X509_V_ERR_CRL_HAS_EXPIRED, X509_V_ERR_CRL_NOT_YET_VALID:
+                // What is trusted by its own name needs no list to say so.
+                if CertificateTrust.isAnchor(context) { return true }
                 guard !isStrict else { return false }
                 let subject = CertificateTrust.subject(context)
                 if !stale.contains(subject) { stale.append(subject) }
@@ -112,6 +112,10 @@ public final class CertificateTrust: @unchecked Sendable {
             default: return false
             }
         }
+    }
+
+    private static func isAnchor(_ context: OpaquePointer) -> Bool {
+        Int(X509_STORE_CTX_get_error_depth(context)) == count(context) - 1
     }
 
     private static func count(_ context: OpaquePointer) -> Int {
