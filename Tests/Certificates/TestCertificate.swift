@@ -134,6 +134,12 @@ public final class TestCertificate: @unchecked Sendable {
             X509_CRL_add0_revoked(list, entry)
         }
         X509_CRL_sort(list)
+        // strongSwan finds a CRL by its issuer's key.
+        var context = X509V3_CTX()
+        X509V3_set_ctx(&context, pointer, nil, nil, list, 0)
+        let issuerKey = X509V3_EXT_conf_nid(nil, &context, NID_authority_key_identifier, "keyid")
+        X509_CRL_add_ext(list, issuerKey, -1)
+        X509_EXTENSION_free(issuerKey)
         precondition(X509_CRL_sign(list, (signer ?? key).pointer, EVP_sha256()) > 0)
         return text { PEM_write_bio_X509_CRL($0, list) }
     }

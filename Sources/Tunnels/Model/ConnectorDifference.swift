@@ -95,7 +95,12 @@ public struct ConnectorDifference: Hashable, Sendable {
             (
                 "CRLs",
                 credential.map {
-                    Self.text($0.revocationLists.map { "'\($0.issuer)' of \($0.thisUpdate.rfc3339)" })
+                    Self.text(
+                        $0.revocationLists.map { list in
+                            // Two lists may be of one moment.
+                            let digest = Hash.digest(.sha256, [list.der]).prefix(4).hexadecimal
+                            return "'\(list.issuer)' of \(list.thisUpdate.rfc3339) (\(digest))"
+                        })
                 }
             ),
             ("revocation", credential?.revocation.rawValue), ("RSA padding", credential?.rsaPadding.rawValue),

@@ -37,7 +37,7 @@ struct StrongSwanCertificate: Sendable {
     /// Intermediate certificates that it sends along.
     var intermediates: [String] = []
     var revocationLists: [String] = []
-    /// `pubkey`, or a scheme such as `rsa/pss-sha256`.
+    /// How it signs: `pubkey`, or a scheme such as `rsa/pss-sha256`.
     var scheme = "pubkey"
 }
 
@@ -247,7 +247,7 @@ final class StrongSwan: Sendable {
                     \(own)
                 }
                 remote {
-                    auth = \(scheme)
+                    auth = \(connection.certificate == nil ? "psk" : "pubkey")
                     id = "\(connection.remoteID)"
                     \(trusted)
                 }
