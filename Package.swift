@@ -121,11 +121,13 @@ let package = Package(
             name: "simulate", dependencies: ["Simulation"], path: "tools/simulation", swiftSettings: strict),
 
         // Tests: one folder a room; EndToEnd talks to real peers.
+        .target(
+            name: "TestCertificates", dependencies: ["COpenSSL"], path: "Tests/Certificates", swiftSettings: strict),
         tests("Base", []),
-        tests("Cryptography", ["Base", "COpenSSL"], exclude: ["vectors"]),
+        tests("Cryptography", ["Base", "COpenSSL", "TestCertificates"], exclude: ["vectors"]),
         tests("XML", []),
         tests("ESP", ["Base", "Cryptography"], exclude: ["vectors"]),
-        tests("IKE", ["Base", "Cryptography"], exclude: ["vectors"]),
+        tests("IKE", ["Base", "Cryptography", "TestCertificates"], exclude: ["vectors"]),
         tests(
             "Tunnels", ["Base", "Cryptography", "IKE", "XML", "Profiles"],
             resources: [.copy("Samples"), .copy("Plans")]),
@@ -136,7 +138,7 @@ let package = Package(
             name: "PortalFake", dependencies: ["Base", "Cryptography", "IKE", "Tunnels", "Portal"],
             path: "Tests/PortalFake", swiftSettings: strict),
         tests("Portal", ["PortalFake", "Base", "Cryptography", "JSONText", "Tunnels", logging]),
-        tests("gatehouse", ["PortalFake", "Portal", "Base", "Cryptography", "IKE", "JSONText", "Tunnels", logging]),
+        tests("gatehouse", ["PortalFake", "TestCertificates", "Portal", "Base", "Cryptography", "IKE", "JSONText", "Tunnels", logging]),
         tests("Gateway", ["Base", "Cryptography", "Host", "IKE", "Portal", "Store", "Tunnels"]),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
         .target(
@@ -147,7 +149,8 @@ let package = Package(
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: strict),
         .testTarget(
-            name: "EndToEndTests", path: "Tests/EndToEnd", exclude: ["HostilePeer"], swiftSettings: strict),
+            name: "EndToEndTests", dependencies: ["TestCertificates"], path: "Tests/EndToEnd", exclude: ["HostilePeer"],
+            swiftSettings: strict),
     ]
 )
 

@@ -28,6 +28,9 @@ public struct WallTime: Hashable, Comparable, Sendable {
             + padded(milliseconds - seconds * 1000, 3) + "Z"
     }
 
+    /// The date alone, such as `2026-11-24`.
+    public var day: String { String(rfc3339.prefix(10)) }
+
     /// Reads RFC 3339 with `Z` or a numeric offset, with or without a fraction. Nil for anything else.
     public init?(rfc3339 text: String) {
         let bytes = Array(text.utf8)

@@ -10,8 +10,13 @@ extension Secret {
     /// A store writes the value without them and keeps them sealed elsewhere.
     public final class Vault: Sendable {
         private let contents: Mutex<[String: Secret]>
+        private let standIn: Secret?
 
-        public init(_ secrets: [String: Secret] = [:]) { contents = Mutex(secrets) }
+        /// - Parameter standIn: read in the place of every hidden secret that is not in `secrets`.
+        public init(_ secrets: [String: Secret] = [:], standIn: Secret? = nil) {
+            contents = Mutex(secrets)
+            self.standIn = standIn
+        }
 
         public var secrets: [String: Secret] { contents.withLock { $0 } }
 
@@ -20,7 +25,7 @@ extension Secret {
         }
 
         func secret(at path: [any CodingKey]) -> Secret? {
-            contents.withLock { $0[Self.place(path)] }
+            contents.withLock { $0[Self.place(path)] } ?? standIn
         }
 
         private static func place(_ path: [any CodingKey]) -> String {

@@ -48,6 +48,9 @@ actor Core {
     private var links: [String: TunnelLink] = [:]
     /// When the kernel is compared with what should be there.
     private var upkeepAt: Tick?
+    /// Nanoseconds from the engine's clock to the calendar, as the engine was told.
+    private var toldOffset: Int64?
+    private var expiries = ExpiryWatch()
     private var strangers = RateLimit(interval: .seconds(60))
     private(set) var meters = Meters()
     /// The counters of every child that is installed, as they were last read.
@@ -77,6 +80,7 @@ actor Core {
     /// Handles messages until the supervisor has brought everything down after `.shutDown`.
     func run() async {
         while !isFinished, let batch = await inbox.next() {
+            tellTime()
             for message in batch {
                 await handle(message)
                 await carryOutWork()
@@ -85,6 +89,15 @@ actor Core {
         }
         alarm.cancel()
         inbox.close()
+    }
+
+    /// The engine judges certificates by the calendar, which may be set at any time.
+    private func tellTime() {
+        let (now, wall) = (now, machine.clock.wall)
+        let offset = wall.nanoseconds &- now.nanoseconds
+        if let told = toldOffset, (told &- offset).magnitude < 1_000_000_000 { return }
+        toldOffset = offset
+        work.add(engine.receive(.wallClock(wall), now: now))
     }
 
     private func handle(_ message: Message) async {
@@ -123,7 +136,10 @@ actor Core {
 
     private func readConnectors(now: Tick) async {
         do {
-            work.add(supervisor.receive(.connectors(try machine.connectors()), now: now))
+            let connectors = try machine.connectors()
+            work.add(supervisor.receive(.connectors(connectors), now: now))
+            expiries.connectors = connectors
+            tellOfExpiries()
         } catch {
             log.add(.error, kind: "store-failed", message: "The stored connectors cannot be read: \(error)")
         }
@@ -244,6 +260,7 @@ actor Core {
 
     private func mend(now: Tick) {
         upkeepAt = now + Self.upkeepInterval
+        tellOfExpiries()
         guard let routes else { return }
         let report = machine.upkeep.mend(links: Array(links.values), routes: routes)
         for sentence in report.mended {
@@ -263,6 +280,12 @@ actor Core {
         let problem = "The routes into the tunnels are not as they should be: \(reason)."
         if problem != routeProblem { log.add(.error, kind: "route-failed", message: problem) }
         routeProblem = problem
+    }
+
+    private func tellOfExpiries() {
+        for (connector, tunnel, warning) in expiries.due(at: machine.clock.wall) {
+            log.add(.warning, kind: "certificate-expiry", connector: connector, tunnel: tunnel, message: warning)
+        }
     }
 
     private func tellOfStranger(_ text: String) {

@@ -84,8 +84,14 @@ struct GatewayControl: GatewayAPI {
             if let fault = tunnel.phase2Fault { throw APIError.invalid("Tunnel \(tunnel.name) \(fault).") }
         }
         do {
-            return try connector.keepingKeys(of: known)
-        } catch {
+            let complete = try connector.keepingKeys(of: known)
+            for tunnel in complete.tunnels {
+                if let fault = tunnel.authenticationFault {
+                    throw APIError.invalid("Tunnel \(tunnel.name) \(fault).")
+                }
+            }
+            return complete
+        } catch let error as Connector.KeyMissing {
             throw APIError.invalid(error.description)
         }
     }

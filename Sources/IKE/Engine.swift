@@ -24,6 +24,8 @@ public struct Engine: Sendable {
     var gate = HalfOpenGate()
     /// Which IKE SA owns a child, by the child's inbound SPI.
     var childOwners: [UInt32: UInt64] = [:]
+    /// Nanoseconds from a tick to the time of day; nil until it was told.
+    private var wallOffset: Int64?
     var notices = NoticeLimiter()
     var unknownSPIAnswers = NoticeLimiter()
     /// What has been refused or gone wrong since the engine began, by kind.
@@ -59,6 +61,7 @@ public struct Engine: Sendable {
         case .childFailed(let spiIn, let reason): withOwner(of: spiIn) { $0.childFailed(&$1, spiIn, reason) }
         case .inboundTraffic(let spiIn, let at): withOwner(of: spiIn) { $0.inboundTraffic(&$1, spiIn, at) }
         case .peerMoved(let spiIn, let path): withOwner(of: spiIn) { $0.dataPathSawPeer(&$1, spiIn, path) }
+        case .wallClock(let time): wallOffset = time.nanoseconds &- self.now.nanoseconds
         case .childExhausted(let spiIn): withOwner(of: spiIn) { $0.plan(.rekeyChild(spiIn), &$1) }
         case .childSpent(let spiIn): withOwner(of: spiIn) { $0.childSpent(&$1, spiIn) }
         }
@@ -83,6 +86,9 @@ public struct Engine: Sendable {
     public var deadline: Deadline? {
         timers.first.map { Deadline($0.tick, $0.timer.reason) }
     }
+
+    /// The time of day, as far as it was told.
+    var wallTime: WallTime? { wallOffset.map { WallTime(nanoseconds: now.nanoseconds &+ $0) } }
 
     /// IKE SAs of every state, half-open ones included.
     public var ikeSACount: Int { table.count }

@@ -178,7 +178,9 @@ extension Store {
                 if let owner = owners.updateValue(connector.id, forKey: tunnel.name) {
                     faults.append("Two tunnels are called \(tunnel.name), in \(owner) and \(connector.id).")
                 }
-                if let fault = tunnel.phase2Fault { faults.append("Tunnel \(tunnel.name) \(fault).") }
+                for case let fault? in [tunnel.phase2Fault, tunnel.authenticationFault] {
+                    faults.append("Tunnel \(tunnel.name) \(fault).")
+                }
             }
         }
         return faults

@@ -12,7 +12,7 @@ import Tunnels
             #"{"id":"vpn-0a1b","name":"Head office","isEnabled":true,"initiation":"initiate","source":{"#,
             #"{"format":"aws-xml","connectionID":"vpn-0a1b","customerGatewayID":null,"vpnGatewayID":null}"#,
             #","localNetworks":["192.168.0.0/24"],"remoteNetworks":["10.0.0.0/16"],"tunnels":[{"name":"vpn-0a1b-1","#,
-            #""psk":"(hidden)","encryption":["aes128"],"integrity":["sha1"],"dhGroups":[2],"lifetimeSeconds":28800,"#,
+            #""psk":"(hidden)","ppk":null,"encryption":["aes128"],"integrity":["sha1"],"dhGroups":[2],"lifetimeSeconds":28800,"#,
             #""dpd":{"delaySeconds":10,"timeoutSeconds":30,"action":"restart"}"#,
             #""inside":{"localAddress":"169.254.10.2/30","remoteAddress":"169.254.10.1/30","localAddress6":null,"#,
             #","bgp":null}]}"#,

@@ -128,9 +128,9 @@ import Testing
 
     @Test func aTunnelWithoutAnyKeyIsRefusedByName() throws {
         let keyless = try connector("")
-        #expect(throws: Connector.KeyMissing(tunnel: "a-1")) { try keyless.keepingKeys(of: nil) }
+        #expect(throws: Connector.KeyMissing(tunnel: "a-1", place: .psk)) { try keyless.keepingKeys(of: nil) }
         let stranger = try connector("", name: "b", peer: "203.0.113.2")
-        #expect(throws: Connector.KeyMissing(tunnel: "b")) { try stranger.keepingKeys(of: connector("kept")) }
+        #expect(throws: Connector.KeyMissing(tunnel: "b", place: .psk)) { try stranger.keepingKeys(of: connector("kept")) }
     }
 
     @Test func onlyATunnelWhoseSAsCannotLiveOnRestarts() throws {

@@ -1,15 +1,24 @@
 import Base
+import Cryptography
 
 /// What the owner of the engine asks for.
 extension Engine {
     mutating func configure(_ id: ConnectionID, _ configuration: ConnectionConfiguration) {
-        if let old = connections[id] {
-            directory.remove(id, old.configuration)
+        let old = connections[id]?.configuration
+        if let old {
+            directory.remove(id, old)
             connections[id]?.configuration = configuration
         } else {
             connections[id] = Connection(configuration: configuration)
         }
         directory.add(id, configuration)
+        guard old?.authentication != configuration.authentication || old?.localID != configuration.localID else {
+            return
+        }
+        connections[id]?.credentials = configuration.authentication.credential.map { credential in
+            Result { () throws(CertificateFault) in try Credentials(credential, localID: configuration.localID) }
+        }
+        for spi in connections[id]?.sas.sorted ?? [] { with(spi) { $0.checkPeerAgain(&$1) } }
     }
 
     mutating func remove(_ id: ConnectionID) {

@@ -81,12 +81,33 @@ enum KeySchedule {
             encryptionI: encryptionI, integrityI: integrityI, encryptionR: encryptionR, integrityR: integrityR)
     }
 
+    /// What a signature in AUTH covers (RFC 7296 §2.15): the signer's first message, the other's nonce, the signer's
+    /// identity.
+    static func signedOctets(
+        _ prf: PRFAlgorithm, message: [UInt8], nonce: [UInt8], identityKey: Secret, identity: [UInt8]
+    ) -> [any ByteSource] {
+        [message, nonce, PRF.compute(prf, key: identityKey, [identity])]
+    }
+
     /// AUTH with a shared key (RFC 7296 §2.15): the signer's first message, the other's nonce, the signer's identity.
     static func sharedKeyAuthentication(
         _ prf: PRFAlgorithm, psk: Secret, message: [UInt8], nonce: [UInt8], identityKey: Secret, identity: [UInt8]
     ) -> Secret {
         let pad = PRF.compute(prf, key: psk, [Array("Key Pad for IKEv2".utf8)])
-        return PRF.compute(prf, key: pad, [message, nonce, PRF.compute(prf, key: identityKey, [identity])])
+        return PRF.compute(
+            prf, key: pad,
+            signedOctets(prf, message: message, nonce: nonce, identityKey: identityKey, identity: identity))
+    }
+
+    /// The keys with a post-quantum pre-shared key in them: SK_d, SK_pi and SK_pr become `prf+(PPK, key)` (RFC 8784 §3).
+    /// Those that encrypt this IKE SA stay; its children and successors have the PPK in theirs.
+    static func mixing(_ ppk: Secret, into keys: IKEKeys, _ prf: PRFAlgorithm) -> IKEKeys {
+        func mixed(_ key: Secret) -> Secret { PRF.expand(prf, key: ppk, seed: [key], count: key.count) }
+        var keys = keys
+        keys.derivation = mixed(keys.derivation)
+        keys.authenticationLocal = keys.authenticationLocal.map(mixed)
+        keys.authenticationRemote = keys.authenticationRemote.map(mixed)
+        return keys
     }
 
     static func bytes(_ spi: UInt64) -> [UInt8] {

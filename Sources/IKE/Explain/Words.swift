@@ -26,7 +26,7 @@ extension Engine {
                 .silence,
                 "\(remote.address) answered IKE_SA_INIT, but not IKE_AUTH on port \(port) in \(seconds): "
                     + "\(hint), "
-                    + "or a different pre-shared key makes it stay silent. Look into the peer's log.")
+                    + "or it does not believe us and stays silent. Look into the peer's log.")
         default:
             return Failure(
                 .silence,
@@ -135,46 +135,75 @@ extension Engine {
         return Failure(
             .authenticationFailed,
             "\(remote) refused our authentication (AUTHENTICATION_FAILED). We called ourselves "
-                + "'\(ours)'\(asked): either the "
-                + "pre-shared key differs, or the peer has no connection for this identity and our address. "
-                + "Compare both.")
+                + "'\(ours)'\(asked): either \(Self.likelyDifference(configuration)), or the peer has no connection for "
+                + "this identity and our address. Compare both.")
     }
 
-    func peerNotProven(
-        _ sa: IKESA, _ configuration: ConnectionConfiguration, _ authentication: Payloads.Authentication,
-        _ identity: IKEIdentity
-    ) -> Failure {
-        let remote = sa.path.remote.address
-        if authentication.method != PeerProof.sharedKeyMethod { return authMethodMismatch(sa) }
-        if let wanted = Directory.expectedIdentity(configuration), !identity.matches(wanted) {
-            return Failure(
-                .authenticationFailed,
-                "\(remote) calls itself '\(identity)', but we expect '\(wanted)'. Set the remote identity "
-                    + "to '\(identity)' "
-                    + "if that is the right peer.")
+    /// What a peer that refuses us may not like, beside the identity.
+    private static func likelyDifference(_ configuration: ConnectionConfiguration?) -> String {
+        let ppk = configuration?.ppk == nil ? "" : " or the PPK"
+        guard let credential = configuration?.authentication.credential else {
+            return "the pre-shared key\(ppk) differs"
         }
-        return Failure(
-            .authenticationFailed,
-            "\(remote) calls itself '\(identity)', as expected, but its pre-shared key is not ours. Compare "
-                + "the key on both sides.")
+        let sha1 =
+            credential.allowsSHA1
+            ? "" : ", or it is an old one that wants SHA-1 signatures (allowSHA1)"
+        return "it does not trust our certificate\(sha1)\(ppk.isEmpty ? "" : ", or the PPK differs")"
     }
 
-    func authMethodMismatch(_ sa: IKESA) -> Failure {
+    func otherIdentity(_ sa: IKESA, _ identity: IKEIdentity, _ wanted: IKEIdentity) -> Failure {
         Failure(
             .authenticationFailed,
-            "\(sa.path.remote.address) does not authenticate with a pre-shared key (it wants certificates "
-                + "or EAP). "
-                + "Set it to a pre-shared key.")
+            "\(sa.path.remote.address) calls itself '\(identity)', but we expect '\(wanted)'. Set the remote identity "
+                + "to '\(identity)' "
+                + "if that is the right peer.")
     }
 
-    func wrongKey(
-        _ sa: IKESA, _ identity: IKEIdentity, _ authentication: Payloads.Authentication, _ path: Path
+    /// The peer proves itself in another way than we want; without `isSharedKey` by a certificate or EAP.
+    func authMethodMismatch(
+        _ remote: IPAddress, _ configuration: ConnectionConfiguration?, isSharedKey: Bool
     ) -> Failure {
-        guard authentication.method == PeerProof.sharedKeyMethod else { return authMethodMismatch(sa) }
+        guard configuration?.authentication.credential != nil else {
+            return Failure(
+                .authenticationFailed,
+                "\(remote) does not authenticate with a pre-shared key (it wants certificates or EAP). "
+                    + "Set it to a pre-shared key.")
+        }
+        let what = isSharedKey ? "with a pre-shared key" : "with EAP"
         return Failure(
             .authenticationFailed,
-            "\(path.remote.address) calls itself '\(identity)', as expected, but its pre-shared key is not ours. "
-                + "Compare the key on both sides.")
+            "\(remote) authenticates \(what), and we expect a certificate. Set it to certificates (public keys).")
+    }
+
+    func wrongKey(_ remote: IPAddress, _ identity: IKEIdentity, hasPPK: Bool) -> Failure {
+        Failure(
+            .authenticationFailed,
+            "\(remote) calls itself '\(identity)', as expected, but its pre-shared key\(hasPPK ? ", or its PPK," : "") "
+                + "is not ours. Compare the key on both sides.")
+    }
+
+    // MARK: - Post-quantum pre-shared keys
+
+    func ppkNotSupported(_ sa: IKESA, _ ppk: PostquantumKey) -> Failure {
+        Failure(
+            .authenticationFailed,
+            "\(sa.path.remote.address) does not use the post-quantum pre-shared key '\(ppk.identity)', and it is required. "
+                + "Give it the same PPK, or make it optional here.")
+    }
+
+    func ppkMissing(_ sa: IKESA, _ ppk: PostquantumKey, _ named: [UInt8]?) -> Failure {
+        guard let named else { return ppkNotSupported(sa, ppk) }
+        return Failure(
+            .authenticationFailed,
+            "\(sa.path.remote.address) uses the post-quantum pre-shared key '\(PostquantumKey.text(named))', and "
+                + "'\(ppk.identity)' is required. Make the PPK identities agree.")
+    }
+
+    func ppkUnknown(_ sa: IKESA, _ ppk: PostquantumKey?, _ named: [UInt8]) -> Failure {
+        Failure(
+            .authenticationFailed,
+            "\(sa.path.remote.address) requires the post-quantum pre-shared key '\(PostquantumKey.text(named))', and we "
+                + "have \(ppk.map { "'\($0.identity)'" } ?? "none"). Make the PPK identities agree.")
     }
 
     /// As responder: nobody is configured with that name; and the connection that was most likely meant.
@@ -192,7 +221,7 @@ extension Engine {
             )
         }
         let words: String
-        let mine = configuration.localID ?? IKEIdentity(path.local.address)
+        let mine = configuration.ownIdentity(path)
         if let wanted = Directory.expectedIdentity(configuration), !identity.matches(wanted) {
             words =
                 "\(remote) calls itself '\(identity)', but '\(configuration.name)' expects '\(wanted)'. Set "
@@ -228,8 +257,7 @@ extension Engine {
         return Failure(
             .authenticationFailed,
             "\(sa.path.remote.address) did not accept our authentication as \(ours): it expects another "
-                + "identity, or the "
-                + "pre-shared key differs.")
+                + "identity, or \(Self.likelyDifference(configuration(of: sa))).")
     }
 
     func noLongerConfigured(_ sa: IKESA) -> Failure {

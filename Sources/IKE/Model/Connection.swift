@@ -26,6 +26,8 @@ public struct ConnectionConfiguration: Hashable, Codable, Sendable {
     /// The identity that the peer must prove; nil means the remote address, or any when that is nil too.
     public var remoteID: IKEIdentity?
     public var authentication: Authentication
+    /// Mixed into the keys, where the peer has it too.
+    public var ppk: PostquantumKey?
     public var ikeProposals: [IKEProposal]
     /// The first child SA, which most connections have alone; it comes with IKE_AUTH.
     public var child: ChildConfiguration

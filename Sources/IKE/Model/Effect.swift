@@ -64,10 +64,12 @@ public struct IKESummary: Sendable, Hashable, Codable {
     public var isPeerBehindNAT: Bool
     public var establishedAt: Tick
     public var rekeyAt: Tick
+    public var authentication: AuthenticationSummary
 
     public init(
         initiatorSPI: UInt64, responderSPI: UInt64, isInitiator: Bool, suite: IKESuite, localID: IKEIdentity,
-        remoteID: IKEIdentity, path: Path, isBehindNAT: Bool, isPeerBehindNAT: Bool, establishedAt: Tick, rekeyAt: Tick
+        remoteID: IKEIdentity, path: Path, isBehindNAT: Bool, isPeerBehindNAT: Bool, establishedAt: Tick,
+        rekeyAt: Tick, authentication: AuthenticationSummary = AuthenticationSummary()
     ) {
         self.initiatorSPI = initiatorSPI
         self.responderSPI = responderSPI
@@ -80,11 +82,17 @@ public struct IKESummary: Sendable, Hashable, Codable {
         self.isPeerBehindNAT = isPeerBehindNAT
         self.establishedAt = establishedAt
         self.rekeyAt = rekeyAt
+        self.authentication = authentication
     }
 }
 
+extension IKESummary {
+    /// Weak algorithms of phase 1, by name.
+    public var weaknesses: [String] { suite.weaknesses + authentication.weaknesses }
+}
+
 /// Why something ended or failed: a reason that programs compare, and words for a person.
-public struct Failure: Sendable, Hashable, Codable, CustomStringConvertible {
+public struct Failure: Error, Sendable, Hashable, Codable, CustomStringConvertible {
     public enum Reason: String, Sendable, Codable {
         /// We were asked to.
         case requested

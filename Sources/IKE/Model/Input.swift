@@ -27,6 +27,8 @@ public enum Input: Sendable {
     case inboundTraffic(spiIn: UInt32, at: Tick)
     /// The data path saw an authenticated packet from another address or port: the NAT moved (RFC 7296 §2.23).
     case peerMoved(spiIn: UInt32, Path)
+    /// The time of day, by which certificates are judged. Give it at the start, and when the clock was set.
+    case wallClock(WallTime)
     /// A soft limit (bytes, packets, sequence numbers) was reached: rekey now.
     case childExhausted(spiIn: UInt32)
     /// A hard limit (bytes, packets) was reached: the data path lets nothing through any more.

@@ -14,40 +14,43 @@ struct AuthSent: Sendable, Codable {
     var offered: [Proposal]
     /// No child is asked for in IKE_AUTH (RFC 6023).
     var isChildless = false
+    /// The hashes that the peer takes in signatures.
+    var hashes: [HashAlgorithm] = []
+    /// Both sides can use a post-quantum pre-shared key.
+    var usesPPK = false
+    /// How we proved ourselves.
+    var ownProofName = "psk"
     var likelyFailure: Failure?
-}
-
-/// Proof that the peer holds the key: only ``PeerProof/check(_:_:)`` makes one, and an SA is established with one only.
-struct PeerProof: Sendable, Codable {
-    let identity: IKEIdentity
-
-    private init(_ identity: IKEIdentity) { self.identity = identity }
-
-    /// Compares AUTH with what the shared key gives, in constant time.
-    static func check(
-        _ authentication: Payloads.Authentication, _ identity: IKEIdentity, expected: Secret
-    ) -> PeerProof? {
-        guard authentication.method == sharedKeyMethod, Secret(authentication.data) == expected else { return nil }
-        return PeerProof(identity)
-    }
-
-    /// Shared Key Message Integrity Code (RFC 7296 §3.8).
-    static let sharedKeyMethod: UInt8 = 2
 }
 
 extension Engine {
     mutating func startAuth(_ sa: inout IKESA, _ configuration: ConnectionConfiguration, _ sent: AuthSent) {
-        guard let suite = sa.suite, let identityKey = sa.keys?.authenticationLocal,
-            let psk = configuration.authentication.psk
-        else { return }
+        guard let suite = sa.suite, let keys = sa.keys, let id = sa.connection else { return }
         var sent = sent
-        let identity = configuration.localID ?? IKEIdentity(sa.path.local.address)
+        let identity = configuration.ownIdentity(sa.path)
         sa.localID = identity
+        let ppk = sent.usesPPK ? configuration.ppk : nil
+        let proof: OwnProof
+        var proofWithoutPPK: OwnProof?
+        do throws(Failure) {
+            func prove(_ keys: IKEKeys) throws(Failure) -> OwnProof {
+                let context = AuthenticationContext(
+                    prf: suite.prf, message: sent.initMessage, nonce: sent.nonceR,
+                    identityKey: keys.authenticationLocal ?? Secret([]), identity: identity.payloadBody)
+                return try ownProof(id, context, hashes: sent.hashes)
+            }
+            if let ppk {
+                proof = try prove(KeySchedule.mixing(ppk.key, into: keys, suite.prf))
+                if !ppk.isRequired { proofWithoutPPK = try prove(keys) }
+            } else {
+                proof = try prove(keys)
+            }
+        } catch {
+            return failAttempt(&sa, error)
+        }
+        sent.ownProofName = proof.name
         if !sent.isChildless { sent.spiIn = newESPSPI(sa.spi) }
         sent.offered = Negotiation.wire(configuration.espProposals, spi: sent.spiIn, withGroups: false)
-        let authentication = KeySchedule.sharedKeyAuthentication(
-            suite.prf, psk: psk, message: sent.initMessage, nonce: sent.nonceR,
-            identityKey: identityKey, identity: identity.payloadBody)
         let isFirstContact = isOnlyContact(sa, configuration)
         let extensions = offeredExtensions(sa, configuration)
         sa.state = .authSent(sent)
@@ -56,19 +59,21 @@ extension Engine {
         // However late IKE_SA_INIT was answered, IKE_AUTH gets time for a few tries.
         request(&sa, .ikeAuth, timeout: max(timeout, .seconds(5)), capacity: 512) { message in
             message.add(.identityInitiator) { $0.append(identity.payloadBody) }
+            for certificate in proof.certificates { message.add(certificate: certificate) }
             if isFirstContact { message.add(.initialContact) }
+            if let credential = configuration.authentication.credential {
+                message.add(requesting: credential.authorities.map(\.keyHash))
+            }
             if let remoteID = configuration.remoteID {
                 message.add(.identityResponder) { $0.append(remoteID.payloadBody) }
             }
-            message.add(.authentication) {
-                $0.uint8(PeerProof.sharedKeyMethod)
-                $0.zeros(3)
-                $0.append(authentication.exposedBytes)
-            }
+            message.add(authentication: proof.method, proof.data)
             if !sent.isChildless {
                 message.add(proposals: sent.offered)
                 message.add(initiator: configuration.localSelectors, responder: configuration.remoteSelectors)
             }
+            if let ppk { message.add(ppk.notify) }
+            if let proofWithoutPPK { message.add(.noPPKAuthentication, proofWithoutPPK.data) }
             for notify in extensions { message.add(notify) }
         }
     }
@@ -85,19 +90,24 @@ extension Engine {
             releaseESPSPI(sent.spiIn)
             if let error = payloads.firstError { return failAttempt(&sa, authRefused(sa, configuration, error)) }
             let failure =
-                payloads.hasCertificate
-                ? authMethodMismatch(sa)
-                : Failure(.protocolError, "\(sa.path.remote.address) answered IKE_AUTH without AUTH.")
+                payloads.certificates.isEmpty
+                ? Failure(.protocolError, "\(sa.path.remote.address) answered IKE_AUTH without AUTH.")
+                : authMethodMismatch(sa.path.remote.address, configuration, isSharedKey: false)
             sendLastWord(&sa) { $0.add(.authenticationFailed) }
             return failAttempt(&sa, failure)
         }
-        guard let proof = verify(sa, configuration, sent, authentication, identity, payloads) else {
+        let proof: PeerProof
+        do throws(Failure) {
+            try takePPKAnswer(&sa, configuration, sent, payloads)
+            proof = try verify(sa, configuration, sent, authentication, identity, payloads)
+        } catch {
             releaseESPSPI(sent.spiIn)
-            let failure = peerNotProven(sa, configuration, authentication, identity)
             sendLastWord(&sa) { $0.add(.authenticationFailed) }
-            return failAttempt(&sa, failure)
+            return failAttempt(&sa, error)
         }
         takeExtensions(&sa, configuration, payloads)
+        sa.authenticated = Self.authenticated(
+            proof, ownProofName: sent.ownProofName, usesPPK: sent.usesPPK && payloads.has(.ppkIdentity))
         establish(&sa, proof, configuration)
         // A call of the peer's has crossed ours and stays: no child may draw traffic to an SA that ends.
         guard sa.isEstablished else { return releaseESPSPI(sent.spiIn) }
@@ -106,18 +116,41 @@ extension Engine {
         receiveFirstChild(&sa, configuration, sent, payloads)
     }
 
+    /// What the SA keeps of how both sides proved themselves.
+    static func authenticated(_ proof: PeerProof, ownProofName: String, usesPPK: Bool) -> Authenticated? {
+        guard proof.scheme != nil || usesPPK else { return nil }
+        let summary = AuthenticationSummary(
+            local: ownProofName, remote: proof.scheme?.description ?? "psk",
+            peerCertificate: proof.certificates.first.map { CertificateSummary($0) }, usesPPK: usesPPK)
+        return Authenticated(summary, proof.certificates)
+    }
+
+    /// The responder says whether the PPK is in its keys (RFC 8784 §3).
+    private func takePPKAnswer(
+        _ sa: inout IKESA, _ configuration: ConnectionConfiguration, _ sent: AuthSent, _ payloads: Payloads
+    ) throws(Failure) {
+        guard sent.usesPPK, let ppk = configuration.ppk, let keys = sa.keys, let suite = sa.suite else { return }
+        if payloads.has(.ppkIdentity) {
+            sa.keys = KeySchedule.mixing(ppk.key, into: keys, suite.prf)
+        } else if ppk.isRequired {
+            throw ppkNotSupported(sa, ppk)
+        }
+    }
+
     private func verify(
         _ sa: IKESA, _ configuration: ConnectionConfiguration, _ sent: AuthSent,
         _ authentication: Payloads.Authentication, _ identity: IKEIdentity, _ payloads: Payloads
-    ) -> PeerProof? {
-        guard let suite = sa.suite, let identityKey = sa.keys?.authenticationRemote,
-            let psk = configuration.authentication.psk
-        else { return nil }
-        if let wanted = Directory.expectedIdentity(configuration), !identity.matches(wanted) { return nil }
-        let expected = KeySchedule.sharedKeyAuthentication(
-            suite.prf, psk: psk, message: sent.answerMessage, nonce: sent.nonceI,
-            identityKey: identityKey, identity: payloads.identityResponderBody)
-        return PeerProof.check(authentication, identity, expected: expected)
+    ) throws(Failure) -> PeerProof {
+        guard let suite = sa.suite, let identityKey = sa.keys?.authenticationRemote, let id = sa.connection else {
+            throw noLongerConfigured(sa)
+        }
+        if let wanted = Directory.expectedIdentity(configuration), !identity.matches(wanted) {
+            throw otherIdentity(sa, identity, wanted)
+        }
+        let context = AuthenticationContext(
+            prf: suite.prf, message: sent.answerMessage, nonce: sent.nonceI, identityKey: identityKey,
+            identity: payloads.identityResponderBody)
+        return try peerProof(id, authentication, identity, payloads, context, from: sa.path.remote.address)
     }
 
     private mutating func receiveFirstChild(

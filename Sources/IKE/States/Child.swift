@@ -104,6 +104,7 @@ struct PendingReply: Sendable, Codable {
     var publicValue: [UInt8]?
     /// IKE_AUTH only.
     var hasInitialContact = false
-    var authentication: [UInt8] = []
+    var ownProof: OwnProof?
     var proof: PeerProof?
+    var usesPPK = false
 }

@@ -52,7 +52,8 @@ extension Engine {
             localID: sa.localID ?? IKEIdentity(sa.path.local.address),
             remoteID: sa.remoteID ?? IKEIdentity(sa.path.remote.address), path: sa.path,
             isBehindNAT: sa.nat.isBehindNAT, isPeerBehindNAT: sa.nat.isPeerBehindNAT,
-            establishedAt: sa.establishedAt, rekeyAt: sa.rekeyAt)
+            establishedAt: sa.establishedAt, rekeyAt: sa.rekeyAt,
+            authentication: sa.authenticated?.summary ?? AuthenticationSummary())
     }
 
     // MARK: - Duplicates

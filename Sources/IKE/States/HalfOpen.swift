@@ -13,6 +13,10 @@ struct HalfOpen: Sendable, Codable {
     var peerSPI: UInt64
     var remote: Endpoint
     var expiresAt: Tick
+    /// The hashes that the peer takes in signatures.
+    var hashes: [HashAlgorithm] = []
+    /// Both sides can use a post-quantum pre-shared key.
+    var canUsePPK = false
     /// Whether IKE_AUTH ever came, however wrong.
     var hasHeardAuth = false
 
@@ -68,14 +72,16 @@ extension Engine {
         detectNAT(&sa, payloads, path)
         let nonceR = newNonce()
         let answer = initAnswer(
-            header, sa, choice, keyPair, nonceR, hasNATDetection: payloads.has(.natDetectionSourceIP))
-        sa.state = .halfOpen(
-            HalfOpen(
-                initMessage: Array(message), answerMessage: answer, nonceI: nonce, nonceR: nonceR, keyPair: keyPair,
-                peerValue: keyExchange.value, peerSPI: header.initiatorSPI, remote: path.remote,
-                expiresAt: now + configuration.halfOpenTimeout))
+            header, sa, choice, keyPair, nonceR, payloads, directory.answerTerms(to: path.remote.address))
+        var halfOpen = HalfOpen(
+            initMessage: Array(message), answerMessage: answer.bytes, nonceI: nonce, nonceR: nonceR, keyPair: keyPair,
+            peerValue: keyExchange.value, peerSPI: header.initiatorSPI, remote: path.remote,
+            expiresAt: now + configuration.halfOpenTimeout)
+        halfOpen.hashes = SignatureHashes.of(payloads)
+        halfOpen.canUsePPK = answer.offersPPK
+        sa.state = .halfOpen(halfOpen)
         gate.add(key, sa.spi)
-        transmit(answer, path)
+        transmit(answer.bytes, path)
         settle(sa)
     }
 
@@ -126,8 +132,8 @@ extension Engine {
 
     private mutating func initAnswer(
         _ header: Header, _ sa: IKESA, _ choice: Negotiation.Choice<IKESuite>, _ keyPair: DHKeyPair,
-        _ nonce: [UInt8], hasNATDetection: Bool
-    ) -> [UInt8] {
+        _ nonce: [UInt8], _ payloads: Payloads, _ terms: (authorities: [[UInt8]], hasPPK: Bool)
+    ) -> (bytes: [UInt8], offersPPK: Bool) {
         let answer = Header(
             initiatorSPI: header.initiatorSPI, responderSPI: sa.spi, exchange: header.exchange,
             flags: Header.responseFlag, messageID: 0)
@@ -135,10 +141,14 @@ extension Engine {
         message.add(proposals: Negotiation.answer(choice))
         message.add(group: keyPair.group.rawValue, publicValue: keyPair.publicValue)
         message.add(nonce: nonce)
-        if hasNATDetection { addNATDetection(&message, sa, spiR: sa.spi) }
+        if payloads.has(.natDetectionSourceIP) { addNATDetection(&message, sa, spiR: sa.spi) }
+        if !terms.authorities.isEmpty { message.add(requesting: terms.authorities) }
         if sa.fragmentSize > 0 { message.add(.fragmentationSupported) }
         message.add(.childlessSupported)
-        return message.finish()
+        if payloads.has(.signatureHashAlgorithms) { message.add(SignatureHashes.notify) }
+        let offersPPK = terms.hasPPK && payloads.has(.usePPK)
+        if offersPPK { message.add(.usePPK) }
+        return (message.finish(), offersPPK)
     }
 
     mutating func halfOpenTimedOut(_ sa: inout IKESA, _ halfOpen: HalfOpen) {
@@ -177,31 +187,64 @@ extension Engine {
         accept(&sa, header.messageID, tag, path, fragments: fragments)
         sa.path = path
         guard let identity = payloads.identityInitiator, let authentication = payloads.authentication else {
-            let failure = authMethodMismatch(sa)
-            return refuseAuth(&sa, path, connection: directory.connection(at: path.remote.address), failure)
+            let blamed = directory.connection(at: path.remote.address)
+            let failure = authMethodMismatch(
+                path.remote.address, blamed.flatMap { connections[$0]?.configuration }, isSharedKey: false)
+            return refuseAuth(&sa, path, connection: blamed, failure)
         }
-        guard let id = findConnection(sa, identity, payloads.identityResponder, path) else {
+        let isShared = authentication.method == AuthenticationMethod.sharedKey
+        guard let id = findConnection(sa, identity, payloads.identityResponder, path, isShared: isShared) else {
             let (blamed, failure) = unknownPeer(sa, identity, payloads.identityResponder, path)
             return refuseAuth(&sa, path, connection: blamed, failure)
         }
-        guard let configuration = connections[id]?.configuration, let suite = sa.suite,
-            let identityKey = sa.keys?.authenticationRemote, let psk = configuration.authentication.psk
-        else { return }
-        let expected = KeySchedule.sharedKeyAuthentication(
-            suite.prf, psk: psk, message: halfOpen.initMessage, nonce: halfOpen.nonceR,
-            identityKey: identityKey, identity: payloads.identityInitiatorBody)
-        guard let proof = PeerProof.check(authentication, identity, expected: expected) else {
-            return refuseAuth(&sa, path, connection: id, wrongKey(sa, identity, authentication, path))
+        guard let configuration = connections[id]?.configuration, let suite = sa.suite else { return }
+        let proof: PeerProof
+        let own: OwnProof
+        var usesPPK = false
+        do throws(Failure) {
+            let shown = try takePPK(&sa, configuration, halfOpen, authentication, payloads)
+            usesPPK = shown.usesPPK
+            let identityKeys = (sa.keys?.authenticationRemote ?? Secret([]), sa.keys?.authenticationLocal ?? Secret([]))
+            let theirs = AuthenticationContext(
+                prf: suite.prf, message: halfOpen.initMessage, nonce: halfOpen.nonceR, identityKey: identityKeys.0,
+                identity: payloads.identityInitiatorBody)
+            proof = try peerProof(
+                id, shown.authentication, identity, payloads, theirs, from: path.remote.address)
+            sa.localID =
+                configuration.localID == nil && configuration.authentication.credential == nil
+                    && payloads.identityResponder.map { isOurAddress($0, path) } == true
+                ? payloads.identityResponder : configuration.ownIdentity(path)
+            let ours = AuthenticationContext(
+                prf: suite.prf, message: halfOpen.answerMessage, nonce: halfOpen.nonceI, identityKey: identityKeys.1,
+                identity: sa.localID?.payloadBody ?? [])
+            own = try ownProof(id, ours, hashes: halfOpen.hashes, following: proof.scheme)
+        } catch {
+            return refuseAuth(&sa, path, connection: id, error)
         }
         sa.connection = id
         if sa.fragmentSize > 0, configuration.fragmentSize != nil { sa.useFragments(configuration) }
         sa.remoteID = proof.identity
-        sa.localID =
-            configuration.localID ?? payloads.identityResponder.flatMap { isOurAddress($0, path) ? $0 : nil }
-            ?? IKEIdentity(path.local.address)
+        sa.authenticated = Self.authenticated(proof, ownProofName: own.name, usesPPK: usesPPK)
         connections[id]?.sas.insert(sa.spi)
         takeExtensions(&sa, configuration, payloads)
-        answerFirstChild(&sa, halfOpen, configuration, payloads, proof, header.messageID, path)
+        answerFirstChild(
+            &sa, halfOpen, configuration, payloads, proof, own, usesPPK: usesPPK, header.messageID, path)
+    }
+
+    /// Mixes the PPK into the keys, if the initiator names ours (RFC 8784 §3), and says which AUTH then counts.
+    private func takePPK(
+        _ sa: inout IKESA, _ configuration: ConnectionConfiguration, _ halfOpen: HalfOpen,
+        _ authentication: Payloads.Authentication, _ payloads: Payloads
+    ) throws(Failure) -> (authentication: Payloads.Authentication, usesPPK: Bool) {
+        let named = halfOpen.canUsePPK ? payloads.notify(.ppkIdentity)?.data : nil
+        if let ppk = configuration.ppk, let named, ppk.isNamed(by: named), let keys = sa.keys, let suite = sa.suite {
+            sa.keys = KeySchedule.mixing(ppk.key, into: keys, suite.prf)
+            return (authentication, true)
+        }
+        if let ppk = configuration.ppk, ppk.isRequired { throw ppkMissing(sa, ppk, named) }
+        guard let named else { return (authentication, false) }
+        guard let plain = payloads.notify(.noPPKAuthentication) else { throw ppkUnknown(sa, configuration.ppk, named) }
+        return (Payloads.Authentication(method: authentication.method, data: plain.data), false)
     }
 
     private func isOurAddress(_ identity: IKEIdentity, _ path: Path) -> Bool {
@@ -230,14 +273,15 @@ extension Engine {
 
     /// The connection for a peer that calls itself `identity` and us perhaps `ours`: the narrowest that fits.
     private func findConnection(
-        _ sa: IKESA, _ identity: IKEIdentity, _ ours: IKEIdentity?, _ path: Path
+        _ sa: IKESA, _ identity: IKEIdentity, _ ours: IKEIdentity?, _ path: Path, isShared: Bool
     ) -> ConnectionID? {
         var best: (id: ConnectionID, rank: Int)?
         for id in directory.candidates(identity: identity) {
             guard let configuration = connections[id]?.configuration, let suite = sa.suite,
                 configuration.permits(suite)
             else { continue }
-            var rank = 0
+            // A connection of the other kind is found only to say what is wrong.
+            var rank = (configuration.authentication.psk != nil) == isShared ? 8 : 0
             if let remote = configuration.remoteAddress {
                 guard remote == path.remote.address else { continue }
                 rank += 4
@@ -247,12 +291,11 @@ extension Engine {
                 rank += 2
             }
             if let ours {
-                let mine = configuration.localID ?? IKEIdentity(path.local.address)
-                guard ours.matches(mine) else { continue }
+                guard ours.matches(configuration.ownIdentity(path)) else { continue }
                 rank += 1
             }
             if rank > best?.rank ?? -1 { best = (id, rank) }
-            if rank == 7 { break }
+            if rank == 15 { break }
         }
         return best?.id
     }
@@ -282,19 +325,15 @@ extension Engine {
 
     private mutating func answerFirstChild(
         _ sa: inout IKESA, _ halfOpen: HalfOpen, _ configuration: ConnectionConfiguration, _ payloads: Payloads,
-        _ proof: PeerProof, _ messageID: UInt32, _ path: Path
+        _ proof: PeerProof, _ own: OwnProof, usesPPK: Bool, _ messageID: UInt32, _ path: Path
     ) {
-        guard let suite = sa.suite, let keys = sa.keys, let identityKey = keys.authenticationLocal,
-            let identity = sa.localID, let psk = configuration.authentication.psk
-        else { return }
-        let authentication = KeySchedule.sharedKeyAuthentication(
-            suite.prf, psk: psk, message: halfOpen.answerMessage, nonce: halfOpen.nonceI,
-            identityKey: identityKey, identity: identity.payloadBody)
+        guard let suite = sa.suite, let keys = sa.keys else { return }
         var reply = PendingReply(
             exchange: .ikeAuth, messageID: messageID, path: path, spiIn: 0, proposals: [], initiatorSelectors: [],
             responderSelectors: [])
         reply.hasInitialContact = payloads.has(.initialContact)
-        reply.authentication = authentication.exposedBytes
+        reply.ownProof = own
+        reply.usesPPK = usesPPK
         reply.proof = proof
         guard payloads.proposals != nil || payloads.selectorsInitiator != nil else {
             // RFC 6023: the IKE SA alone; children come by themselves.
@@ -326,15 +365,13 @@ extension Engine {
     mutating func completeAuth(
         _ sa: inout IKESA, _ reply: PendingReply, _ configuration: ConnectionConfiguration, refusal: NotifyType?
     ) {
-        guard let identity = sa.localID, let proof = reply.proof else { return }
+        guard let identity = sa.localID, let proof = reply.proof, let own = reply.ownProof else { return }
         let extensions = offeredExtensions(sa, configuration)
         answer(&sa, .ikeAuth, reply.messageID, reply.path, capacity: 512) { message in
             message.add(.identityResponder) { $0.append(identity.payloadBody) }
-            message.add(.authentication) {
-                $0.uint8(PeerProof.sharedKeyMethod)
-                $0.zeros(3)
-                $0.append(reply.authentication)
-            }
+            for certificate in own.certificates { message.add(certificate: certificate) }
+            message.add(authentication: own.method, own.data)
+            if reply.usesPPK { message.add(.ppkIdentity) }
             if let refusal {
                 message.add(refusal)
             } else if !reply.proposals.isEmpty {

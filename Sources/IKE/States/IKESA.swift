@@ -41,6 +41,8 @@ struct IKESA: Sendable, Codable {
 
     var localID: IKEIdentity?
     var remoteID: IKEIdentity?
+    /// How both sides proved themselves; nil for a pre-shared key and nothing else.
+    var authenticated: Authenticated?
     var establishedAt: Tick = .zero
     var rekeyAt: Tick = .distantFuture
     var expiresAt: Tick = .distantFuture

@@ -63,7 +63,10 @@ extension Engine {
         message.add(group: sent.keyPair.group.rawValue, publicValue: sent.keyPair.publicValue)
         message.add(nonce: sent.nonce)
         addNATDetection(&message, sa, spiR: 0)
-        if configuration(of: sa)?.fragmentSize != nil { message.add(.fragmentationSupported) }
+        let configuration = configuration(of: sa)
+        if configuration?.fragmentSize != nil { message.add(.fragmentationSupported) }
+        if configuration?.authentication.credential != nil { message.add(SignatureHashes.notify) }
+        if configuration?.ppk != nil { message.add(.usePPK) }
         send(&sa, .ikeSAInit, 0, message.finish(), giveUpAt: giveUpAt)
     }
 
@@ -115,6 +118,8 @@ extension Engine {
         if payloads.has(.fragmentationSupported) { sa.useFragments(configuration) }
         let initMessage = sa.request?.bytes ?? []
         finishRequest(&sa)
+        let usesPPK = configuration.ppk != nil && payloads.has(.usePPK)
+        if let ppk = configuration.ppk, ppk.isRequired, !usesPPK { return failAttempt(&sa, ppkNotSupported(sa, ppk)) }
         if sa.nat.encapsulates || configuration.isMobile && payloads.has(.natDetectionSourceIP) {
             // With MOBIKE always, so that no port changes when a translator comes into the way (RFC 4555 §3.3).
             sa.path = Path(
@@ -126,7 +131,8 @@ extension Engine {
             AuthSent(
                 startedAt: sent.startedAt, initMessage: initMessage, answerMessage: Array(message),
                 nonceI: sent.nonce, nonceR: nonce, spiIn: 0, offered: [],
-                isChildless: configuration.prefersChildless && payloads.has(.childlessSupported)))
+                isChildless: configuration.prefersChildless && payloads.has(.childlessSupported),
+                hashes: SignatureHashes.of(payloads), usesPPK: usesPPK))
     }
 
     /// Begins anew with a cookie or another group (RFC 7296 §2.6, §2.7).

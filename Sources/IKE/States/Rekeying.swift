@@ -6,6 +6,7 @@ extension Engine {
     // MARK: - Our request
 
     mutating func startIKERekey(_ sa: inout IKESA) {
+        if peerFault(sa) != nil { return checkPeerAgain(&sa) }
         guard let configuration = configuration(of: sa) else { return }
         // The group that works with this peer first, if it is still configured.
         let groups = configuration.ikeProposals.flatMap(\.groups)
@@ -117,6 +118,10 @@ extension Engine {
         guard let configuration = configuration(of: sa), sa.isEstablished, !isBusyWithChild(sa) else {
             return answer(&sa, .createChildSA, messageID, path) { $0.add(.temporaryFailure) }
         }
+        if peerFault(sa) != nil {
+            answer(&sa, .createChildSA, messageID, path) { $0.add(.temporaryFailure) }
+            return checkPeerAgain(&sa)
+        }
         let keyExchange = try payloads.require(payloads.keyExchange, "KE")
         guard
             let choice = Negotiation.choose(
@@ -199,6 +204,7 @@ extension Engine {
             spiR: isInitiator ? peerSPI : spi, isInitiator: isInitiator)
         new.localID = old.localID
         new.remoteID = old.remoteID
+        new.authenticated = old.authenticated
         return new
     }
 

@@ -4,6 +4,8 @@ import Cryptography
 /// One configured peer and the SAs that belong to it.
 struct Connection: Sendable {
     var configuration: ConnectionConfiguration
+    /// What certificates need, made ready; nil with a pre-shared key.
+    var credentials: Result<Credentials, CertificateFault>?
     var sas = FewSPIs.none
     var lastFailure: Failure?
     /// What the last negotiation was about, for ``ConnectionExplanation``.
@@ -28,6 +30,10 @@ struct Directory: Sendable {
         var offers: [IKEProposal]
         /// Counted by local address, so that the offers of another address are not tried.
         var ids: [ConnectionID]
+        /// Key hashes of the CAs that the connections trust, each with the number of connections that do.
+        var authorities: [[UInt8]: Int] = [:]
+        /// Connections with a post-quantum pre-shared key.
+        var ppks = 0
     }
 
     private var byRemote: [IPAddress: [Group]] = [:]
@@ -59,11 +65,19 @@ struct Directory: Sendable {
     }
 
     private static func add(_ id: ConnectionID, _ configuration: ConnectionConfiguration, to groups: inout [Group]) {
-        if let index = groups.firstIndex(where: { $0.offers == configuration.ikeProposals }) {
-            groups[index].ids.append(id)
-        } else {
-            groups.append(Group(offers: configuration.ikeProposals, ids: [id]))
-        }
+        let index =
+            groups.firstIndex { $0.offers == configuration.ikeProposals }
+            ?? {
+                groups.append(Group(offers: configuration.ikeProposals, ids: []))
+                return groups.count - 1
+            }()
+        groups[index].ids.append(id)
+        for hash in authorityHashes(configuration) { groups[index].authorities[hash, default: 0] += 1 }
+        if configuration.ppk != nil { groups[index].ppks += 1 }
+    }
+
+    private static func authorityHashes(_ configuration: ConnectionConfiguration) -> [[UInt8]] {
+        configuration.authentication.credential?.authorities.map(\.keyHash) ?? []
     }
 
     private static func remove(
@@ -71,6 +85,11 @@ struct Directory: Sendable {
     ) {
         guard let index = groups.firstIndex(where: { $0.offers == configuration.ikeProposals }) else { return }
         groups[index].ids.removeAll { $0 == id }
+        for hash in authorityHashes(configuration) {
+            let count = groups[index].authorities[hash, default: 1] - 1
+            groups[index].authorities[hash] = count > 0 ? count : nil
+        }
+        if configuration.ppk != nil { groups[index].ppks -= 1 }
         if groups[index].ids.isEmpty { groups.remove(at: index) }
     }
 
@@ -84,6 +103,20 @@ struct Directory: Sendable {
     func offers(to remote: IPAddress) -> [(offers: [IKEProposal], connection: ConnectionID)] {
         ((byRemote[remote] ?? []) + anyRemote).compactMap { group in group.ids.first.map { (group.offers, $0) } }
     }
+
+    /// The CAs that some connection for a peer at this address trusts, by key hash, and whether one has a PPK: what the
+    /// first answer says before the peer has said who it is.
+    func answerTerms(to remote: IPAddress) -> (authorities: [[UInt8]], hasPPK: Bool) {
+        let groups = (byRemote[remote] ?? []) + anyRemote
+        let hashes = Set(groups.flatMap(\.authorities.keys))
+        return (
+            hashes.sorted { $0.lexicographicallyPrecedes($1) }.prefix(Self.mostAuthorities).map { $0 },
+            groups.contains { $0.ppks > 0 }
+        )
+    }
+
+    /// More would make a large answer to anyone who asks.
+    private static let mostAuthorities = 20
 
     /// Connections that might mean this peer, the narrowest first.
     func candidates(identity: IKEIdentity) -> [ConnectionID] {

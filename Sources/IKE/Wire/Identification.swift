@@ -1,4 +1,5 @@
 import Base
+import Cryptography
 
 /// The ID payload (RFC 7296 §3.5) on the wire.
 extension IKEIdentity {
@@ -7,6 +8,7 @@ extension IKEIdentity {
         static let fqdn: UInt8 = 2
         static let email: UInt8 = 3
         static let ipv6: UInt8 = 5
+        static let distinguishedName: UInt8 = 9
         static let keyID: UInt8 = 11
     }
 
@@ -19,6 +21,7 @@ extension IKEIdentity {
             case .fqdn(let name): (Number.fqdn, Array(name.utf8))
             case .email(let name): (Number.email, Array(name.utf8))
             case .keyID(let bytes): (Number.keyID, bytes)
+            case .distinguishedName(let name): (Number.distinguishedName, name.der)
             }
         return [type, 0, 0, 0] + data
     }
@@ -42,10 +45,15 @@ extension IKEIdentity {
         case Number.fqdn: self = .fqdn(try Self.text(data, field))
         case Number.email: self = .email(try Self.text(data, field))
         case Number.keyID: self = .keyID(Array(data))
+        case Number.distinguishedName:
+            guard let name = DistinguishedName(der: data) else {
+                throw .malformed(field, at: start + 4, "\(data.count) bytes that are no distinguished name")
+            }
+            self = .distinguishedName(name)
         case let other:
             throw MessageError(
                 .incompatible, field, at: start,
-                "identities of type \(other) are not supported; use an address, a name or an e-mail address",
+                "identities of type \(other) are not supported; use an address, a name, an e-mail address or a distinguished name",
                 answer: .authenticationFailed)
         }
     }
@@ -57,11 +65,25 @@ extension IKEIdentity {
         return String(decoding: data, as: UTF8.self)
     }
 
+    /// Whether a certificate names this identity: the subject for a distinguished name, else subjectAltName alone
+    /// (RFC 4945 §3.1).
+    func isNamed(by certificate: Certificate) -> Bool {
+        if case .distinguishedName(let name) = self { return name.matches(certificate.subject) }
+        return certificate.alternativeNames.contains { name in
+            switch name {
+            case .dns(let name): matches(.fqdn(name))
+            case .email(let name): matches(.email(name))
+            case .address(let address): matches(IKEIdentity(address))
+            }
+        }
+    }
+
     /// Whether both name the same peer: names compare without regard to case.
     func matches(_ other: IKEIdentity) -> Bool {
         switch (self, other) {
         case (.fqdn(let a), .fqdn(let b)), (.email(let a), .email(let b)):
             a == b || a.lowercased() == b.lowercased()
+        case (.distinguishedName(let a), .distinguishedName(let b)): a.matches(b)
         default: self == other
         }
     }
@@ -71,6 +93,7 @@ extension IKEIdentity {
         switch self {
         case .fqdn(let name): .fqdn(name.lowercased())
         case .email(let name): .email(name.lowercased())
+        case .distinguishedName(let name): .distinguishedName(name.canonical)
         default: self
         }
     }

@@ -77,6 +77,29 @@ struct MessageWriter {
         }
     }
 
+    mutating func add(certificate der: [UInt8]) {
+        add(.certificate) {
+            $0.uint8(Payloads.CertificateData.x509)
+            $0.append(der)
+        }
+    }
+
+    /// Asks for a certificate that one of these CAs has issued; each by the hash of its key.
+    mutating func add(requesting authorities: [[UInt8]]) {
+        add(.certificateRequest) {
+            $0.uint8(Payloads.CertificateData.x509)
+            for hash in authorities { $0.append(hash) }
+        }
+    }
+
+    mutating func add(authentication method: UInt8, _ data: [UInt8]) {
+        add(.authentication) {
+            $0.uint8(method)
+            $0.zeros(3)
+            $0.append(data)
+        }
+    }
+
     mutating func add(nonce: [UInt8]) { add(.nonce) { $0.append(nonce) } }
 
     mutating func add(initiator: [TrafficSelector], responder: [TrafficSelector]) {

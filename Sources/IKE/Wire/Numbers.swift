@@ -118,6 +118,10 @@ struct NotifyType: RawRepresentable, Hashable, Sendable, Codable {
     static let childlessSupported = NotifyType(16418)
     static let quickCrashDetection = NotifyType(16419)
     static let fragmentationSupported = NotifyType(16430)
+    static let signatureHashAlgorithms = NotifyType(16431)
+    static let usePPK = NotifyType(16435)
+    static let ppkIdentity = NotifyType(16436)
+    static let noPPKAuthentication = NotifyType(16437)
 
     var isError: Bool { rawValue < 16384 }
 
@@ -139,5 +143,20 @@ struct NotifyType: RawRepresentable, Hashable, Sendable, Codable {
         16401: "COOKIE2", 16402: "NO_NATS_ALLOWED", 16404: "MULTIPLE_AUTH_SUPPORTED", 16406: "REDIRECT_SUPPORTED",
         16418: "CHILDLESS_IKEV2_SUPPORTED", 16419: "QUICK_CRASH_DETECTION",
         16430: "IKEV2_FRAGMENTATION_SUPPORTED", 16431: "SIGNATURE_HASH_ALGORITHMS", 16435: "USE_PPK",
+        16436: "PPK_IDENTITY", 16437: "NO_PPK_AUTH",
     ]
+}
+
+/// The method of an AUTH payload (RFC 7296 §3.8, RFC 4754, RFC 7427).
+enum AuthenticationMethod {
+    /// RSASSA-PKCS1-v1_5 with a hash that only the signature itself names.
+    static let rsa: UInt8 = 1
+    /// Shared Key Message Integrity Code.
+    static let sharedKey: UInt8 = 2
+    /// ECDSA on P-256, P-384 and P-521, each with the hash of its size.
+    static let ecdsa256: UInt8 = 9
+    static let ecdsa384: UInt8 = 10
+    static let ecdsa521: UInt8 = 11
+    /// Digital Signature, which names its algorithm (RFC 7427).
+    static let signature: UInt8 = 14
 }

@@ -9,7 +9,7 @@ struct Payloads: Sendable {
     }
 
     struct Authentication: Sendable {
-        /// 2 is a shared key (RFC 7296 §3.8).
+        /// See ``AuthenticationMethod``.
         var method: UInt8
         var data: [UInt8]
     }
@@ -46,9 +46,21 @@ struct Payloads: Sendable {
     var selectorsInitiator: [TrafficSelector]?
     var selectorsResponder: [TrafficSelector]?
     var encrypted: Encrypted?
-    /// CERT payloads were there: the peer wants to authenticate by certificate.
-    var hasCertificate = false
+    var certificates: [CertificateData] = []
+    /// The peer wants an X.509 certificate of ours (RFC 7296 §3.7).
+    var requestsCertificate = false
 
+    /// The content of one CERT payload (RFC 7296 §3.6).
+    struct CertificateData: Sendable {
+        static let x509: UInt8 = 4
+        /// A hash and an address in the place of one certificate, or of a bundle.
+        static let hashAndURL: Set<UInt8> = [12, 13]
+
+        var encoding: UInt8
+        var data: [UInt8]
+    }
+
+    private static let mostCertificates = 16
     private static let mostPayloads = 256
     static let shortestNonce = 16
     static let longestNonce = 256
@@ -162,8 +174,16 @@ struct Payloads: Sendable {
         case .selectorsResponder:
             try once(selectorsResponder == nil, type, start)
             selectorsResponder = try TrafficSelector.parse(body, "TSr")
-        case .certificate: hasCertificate = true
-        case .vendorID, .certificateRequest, .configuration, .eap, .encrypted, .encryptedFragment: break
+        case .certificate:
+            guard let encoding = body.first else { throw .malformed("CERT", at: start, "is empty") }
+            guard certificates.count < Self.mostCertificates else {
+                throw .malformed("CERT", at: start, "more than \(Self.mostCertificates) certificates")
+            }
+            certificates.append(CertificateData(encoding: encoding, data: Array(body.dropFirst())))
+        case .certificateRequest:
+            guard let encoding = body.first else { throw .malformed("CERTREQ", at: start, "is empty") }
+            if encoding == CertificateData.x509 { requestsCertificate = true }
+        case .vendorID, .configuration, .eap, .encrypted, .encryptedFragment: break
         }
     }
 

@@ -13,7 +13,7 @@ extension Supervisor {
     ) -> [TunnelStatus] {
         order.flatMap { id in
             (connectors[id]?.tunnels ?? []).compactMap { key in
-                keepers[key].map { status($0, isActive: connectors[id]?.active == key, wall, counters) }
+                keepers[key].map { status($0, isActive: connectors[id]?.active == key, now, wall, counters) }
             }
         }
     }
@@ -23,11 +23,12 @@ extension Supervisor {
         of tunnel: String, now: Tick, wall: (Tick) -> WallTime, counters: (UInt32) -> ChildTraffic? = { _ in nil }
     ) -> TunnelStatus? {
         guard let key = keysByName[tunnel], let keeper = keepers[key] else { return nil }
-        return status(keeper, isActive: connectors[keeper.connector]?.active == key, wall, counters)
+        return status(keeper, isActive: connectors[keeper.connector]?.active == key, now, wall, counters)
     }
 
     private func status(
-        _ keeper: TunnelKeeper, isActive: Bool, _ wall: (Tick) -> WallTime, _ counters: (UInt32) -> ChildTraffic?
+        _ keeper: TunnelKeeper, isActive: Bool, _ now: Tick, _ wall: (Tick) -> WallTime,
+        _ counters: (UInt32) -> ChildTraffic?
     ) -> TunnelStatus {
         let ike = keeper.currentPhase1
         var lastSeen = keeper.lastSeen
@@ -41,6 +42,7 @@ extension Supervisor {
                 packetsOut: traffic.packetsOut, localNetworks: child.localSelectors.map(\.words),
                 remoteNetworks: child.remoteSelectors.map(\.words), rekeyAt: wall(child.rekeyAt))
         }
+        let warnings = keeper.tunnel.certificateWarnings(at: wall(now)).map(\.text)
         return TunnelStatus(
             connector: keeper.connector, tunnel: keeper.name, state: keeper.state, isActive: isActive,
             localAddress: (keeper.tunnel.phase1.localAddress ?? ike?.path.local.address)?.description,
@@ -51,7 +53,7 @@ extension Supervisor {
                     initiatorSPI: ike.initiatorSPI.hexadecimal, responderSPI: ike.responderSPI.hexadecimal,
                     proposal: ike.suite.description, localID: ike.localID.description,
                     remoteID: ike.remoteID.description, establishedAt: wall(ike.establishedAt),
-                    rekeyAt: wall(ike.rekeyAt))
+                    rekeyAt: wall(ike.rekeyAt), authentication: TunnelStatus.Authentication(ike.authentication))
             },
             children: children,
             dpd: TunnelStatus.DPD(
@@ -62,7 +64,20 @@ extension Supervisor {
                     address: to.description, lastAnswer: keeper.probe.lastAnswer.map(wall),
                     roundTripMilliseconds: keeper.probe.roundTrip?.milliseconds, lost: keeper.probe.lost)
             },
-            weaknesses: keeper.weaknesses, lastError: keeper.lastError)
+            weaknesses: keeper.weaknesses, warnings: warnings.isEmpty ? nil : warnings, lastError: keeper.lastError)
+    }
+}
+
+extension TunnelStatus.Authentication {
+    init(_ summary: AuthenticationSummary) {
+        self.init(
+            local: summary.local, remote: summary.remote,
+            peerCertificate: summary.peerCertificate.map {
+                TunnelStatus.Certificate(
+                    subject: $0.subject, issuer: $0.issuer, serialNumber: $0.serialNumber, notBefore: $0.notBefore,
+                    notAfter: $0.notAfter)
+            },
+            ppk: summary.usesPPK)
     }
 }
 

@@ -140,6 +140,8 @@ public struct Phase1: Hashable, Sendable {
     public var localID: IKEIdentity?
     public var remoteID: IKEIdentity?
     public var authentication: Authentication
+    /// A post-quantum pre-shared key beside it (RFC 8784).
+    public var ppk: PostquantumKey?
     public var encryption: [EncryptionAlgorithm]
     public var integrity: [IntegrityAlgorithm]
     public var dhGroups: [DHGroup]
@@ -159,7 +161,7 @@ public struct Phase1: Hashable, Sendable {
         localID: IKEIdentity? = nil, remoteID: IKEIdentity? = nil,
         authentication: Authentication, encryption: [EncryptionAlgorithm], integrity: [IntegrityAlgorithm], dhGroups: [DHGroup], lifetimeSeconds: Int, dpd: DPD,
         forceUDPEncapsulation: Bool = false, rekeyMarginSeconds: Int? = nil, isMobile: Bool = false,
-        prefersChildless: Bool = false
+        prefersChildless: Bool = false, ppk: PostquantumKey? = nil
     ) {
         self.ikeVersion = ikeVersion
         self.localAddress = localAddress
@@ -168,6 +170,7 @@ public struct Phase1: Hashable, Sendable {
         self.localID = localID
         self.remoteID = remoteID
         self.authentication = authentication
+        self.ppk = ppk
         self.encryption = encryption
         self.integrity = integrity
         self.dhGroups = dhGroups

@@ -27,7 +27,10 @@ public struct ConnectorDifference: Hashable, Sendable {
             }
             lines += Self.lines(Self.terms(before), Self.terms(tunnel)).map { "\(before.name): \($0)" }
             lines += Self.phase2Changes(before, tunnel).map { "\(before.name): \($0)" }
-            if before.phase1.psk != tunnel.phase1.psk { lines.append("\(before.name): another pre-shared key") }
+            for place in SecretPlace.allCases {
+                guard let old = before.phase1[place], let new = tunnel.phase1[place], old != new else { continue }
+                lines.append("\(before.name): another \(place.words)")
+            }
         }
         if lines.isEmpty, old.tunnels.map(\.phase1.remoteAddress) != new.tunnels.map(\.phase1.remoteAddress) {
             lines.append("the tunnels' order of preference")
@@ -75,11 +78,37 @@ public struct ConnectorDifference: Hashable, Sendable {
                 "DPD",
                 "\(phase1.dpd.delaySeconds) s, \(phase1.dpd.timeoutSeconds) s, \(phase1.dpd.action.rawValue)"
             ),
+            ("authentication", phase1.authentication.method.rawValue),
+            ("PPK", phase1.ppk.map { "'\($0.identity)', \($0.isRequired ? "required" : "optional")" } ?? "none"),
+        ] + terms(phase1.authentication.credential) + [
             ("forced UDP encapsulation", phase1.forceUDPEncapsulation ? "yes" : "no"),
             ("MOBIKE", phase1.isMobile ? "yes" : "no"),
             ("childless initiation", phase1.prefersChildless ? "yes" : "no"),
             ("inside", text(tunnel.inside)), ("BGP", text(tunnel.bgp)),
         ]
+    }
+
+    /// As many lines with certificates as without.
+    private static func terms(_ credential: CertificateCredential?) -> [(String, String)] {
+        func text(_ certificate: Certificate) -> String { "'\(certificate.subject)' (\(certificate.serialNumber))" }
+        let values: [(String, String?)] = [
+            ("certificate", credential.map { Self.text($0.certificates.map(text)) }),
+            ("CAs", credential.map { Self.text($0.authorities.map(text)) }),
+            (
+                "CRLs",
+                credential.map {
+                    Self.text(
+                        $0.revocationLists.map { list in
+                            // Two lists may be of one moment.
+                            let digest = Hash.digest(.sha256, [list.der]).prefix(4).hexadecimal
+                            return "'\(list.issuer)' of \(list.thisUpdate.rfc3339) (\(digest))"
+                        })
+                }
+            ),
+            ("revocation", credential?.revocation.rawValue), ("RSA padding", credential?.rsaPadding.rawValue),
+            ("SHA-1 signatures", credential.map { $0.allowsSHA1 ? "allowed" : "refused" }),
+        ]
+        return values.map { ($0.0, $0.1 ?? "none") }
     }
 
     /// Phase 2 are matched by name; a single one is what it is, whatever its name.

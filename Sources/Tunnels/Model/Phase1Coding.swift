@@ -9,8 +9,8 @@ extension Phase1 {
 
 extension Phase1: Codable {
     private enum CodingKeys: String, CodingKey {
-        case ikeVersion, localAddress, bindAddress, remoteAddress, localID, remoteID, authentication, psk, encryption
-        case integrity, dhGroups, lifetimeSeconds, dpd, forceUDPEncapsulation, rekeyMarginSeconds
+        case ikeVersion, localAddress, bindAddress, remoteAddress, localID, remoteID, authentication, psk, certificate
+        case ppk, encryption, integrity, dhGroups, lifetimeSeconds, dpd, forceUDPEncapsulation, rekeyMarginSeconds
         case isMobile = "mobike"
         case prefersChildless = "childless"
     }
@@ -22,6 +22,7 @@ extension Phase1: Codable {
         let authentication: Authentication =
             switch method {
             case .psk: .psk(try container.decode(Secret.self, forKey: .psk))
+            case .certificate: .certificate(try container.decode(CertificateCredential.self, forKey: .certificate))
             }
         self.init(
             ikeVersion: try container.decode(Int.self, forKey: .ikeVersion),
@@ -39,7 +40,8 @@ extension Phase1: Codable {
             forceUDPEncapsulation: try container.decode(Bool.self, forKey: .forceUDPEncapsulation),
             rekeyMarginSeconds: try container.decodeIfPresent(Int.self, forKey: .rekeyMarginSeconds),
             isMobile: try container.decodeIfPresent(Bool.self, forKey: .isMobile) ?? false,
-            prefersChildless: try container.decodeIfPresent(Bool.self, forKey: .prefersChildless) ?? false)
+            prefersChildless: try container.decodeIfPresent(Bool.self, forKey: .prefersChildless) ?? false,
+            ppk: try container.decodeIfPresent(PostquantumKey.self, forKey: .ppk))
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -53,7 +55,9 @@ extension Phase1: Codable {
         try container.encode(authentication.method, forKey: .authentication)
         switch authentication {
         case .psk(let key): try container.encode(key, forKey: .psk)
+        case .certificate(let credential): try container.encode(credential, forKey: .certificate)
         }
+        try container.encodeIfPresent(ppk, forKey: .ppk)
         try container.encode(encryption, forKey: .encryption)
         try container.encode(integrity, forKey: .integrity)
         try container.encode(dhGroups, forKey: .dhGroups)

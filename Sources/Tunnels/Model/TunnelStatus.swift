@@ -21,12 +21,14 @@ public struct TunnelStatus: Hashable, Codable, Sendable {
     public var probe: Probe?
     /// Weak algorithms in use, by name, such as `modp1024`.
     public var weaknesses: [String]
+    /// Certificates that expire soon, CRLs that are old: one sentence each.
+    public var warnings: [String]?
     public var lastError: String?
 
     public init(
         connector: String, tunnel: String, state: State, isActive: Bool, localAddress: String?, remoteAddress: String?,
         since: WallTime, dataPath: String, interface: String?, ike: IKE?, children: [Child], dpd: DPD, probe: Probe?,
-        weaknesses: [String], lastError: String?
+        weaknesses: [String], warnings: [String]? = nil, lastError: String?
     ) {
         self.connector = connector
         self.tunnel = tunnel
@@ -42,6 +44,7 @@ public struct TunnelStatus: Hashable, Codable, Sendable {
         self.dpd = dpd
         self.probe = probe
         self.weaknesses = weaknesses
+        self.warnings = warnings
         self.lastError = lastError
     }
 
@@ -60,10 +63,11 @@ public struct TunnelStatus: Hashable, Codable, Sendable {
         public var remoteID: String
         public var establishedAt: WallTime
         public var rekeyAt: WallTime
+        public var authentication: Authentication?
 
         public init(
             initiatorSPI: String, responderSPI: String, proposal: String, localID: String, remoteID: String,
-            establishedAt: WallTime, rekeyAt: WallTime
+            establishedAt: WallTime, rekeyAt: WallTime, authentication: Authentication? = nil
         ) {
             self.initiatorSPI = initiatorSPI
             self.responderSPI = responderSPI
@@ -72,6 +76,41 @@ public struct TunnelStatus: Hashable, Codable, Sendable {
             self.remoteID = remoteID
             self.establishedAt = establishedAt
             self.rekeyAt = rekeyAt
+            self.authentication = authentication
+        }
+    }
+
+    /// How both sides proved themselves.
+    public struct Authentication: Hashable, Codable, Sendable {
+        /// `psk`, or how it was signed, such as `rsa-pss-sha256`.
+        public var local: String
+        public var remote: String
+        public var peerCertificate: Certificate?
+        /// Whether a post-quantum pre-shared key is in the keys (RFC 8784).
+        public var ppk: Bool
+
+        public init(local: String, remote: String, peerCertificate: Certificate?, ppk: Bool) {
+            self.local = local
+            self.remote = remote
+            self.peerCertificate = peerCertificate
+            self.ppk = ppk
+        }
+    }
+
+    public struct Certificate: Hashable, Codable, Sendable {
+        public var subject: String
+        public var issuer: String
+        /// Hexadecimal.
+        public var serialNumber: String
+        public var notBefore: WallTime
+        public var notAfter: WallTime
+
+        public init(subject: String, issuer: String, serialNumber: String, notBefore: WallTime, notAfter: WallTime) {
+            self.subject = subject
+            self.issuer = issuer
+            self.serialNumber = serialNumber
+            self.notBefore = notBefore
+            self.notAfter = notAfter
         }
     }
 

@@ -13,8 +13,10 @@ extension Tunnel {
             remoteSelectors: phase2.remoteSelectors.map { TrafficSelector($0) })
         terms.localPort = supervisor.ikePort
         terms.localNATPort = supervisor.natPort
-        // Behind a NAT we are still who the peer knows us as: the public address, not the one that we send from.
-        terms.localID = phase1.localID ?? phase1.localAddress.map { IKEIdentity($0) }
+        // Behind a NAT we are still who the peer knows us as: the public address, not the one that we send from. With a
+        // certificate we are its subject.
+        let isCertified = phase1.authentication.credential != nil
+        terms.localID = phase1.localID ?? (isCertified ? nil : phase1.localAddress.map { IKEIdentity($0) })
         terms.remoteID = phase1.remoteID ?? phase1.remoteAddress.map { IKEIdentity($0) }
         let ikeSeconds = max(30, phase1.lifetimeSeconds)
         terms.ikeLifetime = .seconds(ikeSeconds)
@@ -27,6 +29,7 @@ extension Tunnel {
         terms.dpdDelay = phase1.dpd.action == .none ? .zero : .seconds(delay)
         terms.dpdTimeout = .seconds(max(timeout - delay, min(timeout, 4)))
         terms.connectTimeout = supervisor.connectTimeout
+        terms.ppk = phase1.ppk
         terms.forceUDPEncapsulation = phase1.forceUDPEncapsulation
         terms.isMobile = phase1.isMobile
         terms.prefersChildless = phase1.prefersChildless
@@ -42,6 +45,10 @@ extension Tunnel {
         }
         a.phase1.dpd.action = .none
         b.phase1.dpd.action = .none
+        // A renewed certificate serves the next IKE SA; where CAs or CRLs change, the engine verifies the peer again.
+        if a.phase1.authentication.credential != nil, b.phase1.authentication.credential != nil {
+            a.phase1.authentication = b.phase1.authentication
+        }
         a.phase1.rekeyMarginSeconds = nil
         b.phase1.rekeyMarginSeconds = nil
         return a.name == b.name && a.phase1 == b.phase1

@@ -266,7 +266,7 @@ extension TunnelKeeper {
 
     var weaknesses: [String] {
         var names: [String] = []
-        let all = (currentPhase1?.suite.weaknesses ?? []) + currentChildren.flatMap(\.suite.weaknesses)
+        let all = (currentPhase1?.weaknesses ?? []) + currentChildren.flatMap(\.suite.weaknesses)
         for name in all where !names.contains(name) { names.append(name) }
         return names
     }
@@ -274,7 +274,7 @@ extension TunnelKeeper {
     /// Looks at the newest SAs only; older ones have been looked at.
     private mutating func announceWeaknesses(_ desk: inout Desk) {
         var new: [String] = []
-        for name in (currentPhase1?.suite.weaknesses ?? []) + (children.last?.sa.suite.weaknesses ?? [])
+        for name in (currentPhase1?.weaknesses ?? []) + (children.last?.sa.suite.weaknesses ?? [])
         where !announcedWeaknesses.contains(name) && !new.contains(name) {
             new.append(name)
         }

@@ -42,6 +42,7 @@ extension ConnectorCommand {
             transform: OptionValue.address)
         var remoteAddress: [IPAddress] = []
         @OptionGroup(title: "Key") var key: KeyOptions
+        @OptionGroup(title: "Certificates and PPK") var certificates: CertificateOptions
         @OptionGroup(title: "Networks") var networks: NetworkOptions
         @OptionGroup(title: "Phase 1") var ike: IKEOptions
         @Option(help: "What to call phase 2 (default: the ID).")
@@ -70,12 +71,15 @@ extension ConnectorCommand {
         }
 
         func validate() throws {
+            if !key.isEmpty, certificates.namesCertificates {
+                throw ValidationError("A pre-shared key and a certificate exclude each other.")
+            }
             guard path != nil else {
                 guard name != nil else { throw ValidationError("Give a NAME, or a file with --file.") }
                 return
             }
             let areOptionsEmpty =
-                (file == nil || name == nil) && id == nil && template == nil && remoteAddress.isEmpty && key.isEmpty
+                (file == nil || name == nil) && id == nil && template == nil && remoteAddress.isEmpty && key.isEmpty && certificates.isEmpty
                 && networks.isEmpty && ike.isEmpty && phase2Name == nil && selectors == nil && esp.isEmpty
             guard areOptionsEmpty else {
                 throw ValidationError(
@@ -96,13 +100,17 @@ extension ConnectorCommand {
             // All that can be wrong is said before a person is asked for the key.
             var connector = try definition(terms ?? ConnectorTemplate.modern)
             try ConnectorChange.check(connector)
-            let isPlanOnly = change.dryRun && (key.isEmpty || key.generatePsk)
-            let read = isPlanOnly ? KeyOptions.Key(secret: Self.stand) : try key.read() ?? askForKey()
-            for index in connector.tunnels.indices {
-                connector.tunnels[index].phase1.authentication = .psk(read.secret)
+            var generatedKey: String?
+            if !certificates.namesCertificates {
+                let isPlanOnly = change.dryRun && (key.isEmpty || key.generatePsk)
+                let read = isPlanOnly ? KeyOptions.Key(secret: Self.stand) : try key.read() ?? askForKey()
+                for index in connector.tunnels.indices {
+                    connector.tunnels[index].phase1.authentication = .psk(read.secret)
+                }
+                generatedKey = read.generated
             }
             try await ConnectorChange(
-                connector: connector, isReplacing: replace, generatedKey: read.generated,
+                connector: connector, isReplacing: replace, generatedKey: generatedKey,
                 notes: (terms?.notes ?? []) + sendingNotes(connector), options: change, shared: shared
             ).run()
         }
@@ -114,7 +122,8 @@ extension ConnectorCommand {
             guard Terminal.canAsk else {
                 throw CommandFailure(
                     "there is no pre-shared key: give it with --psk-file FILE (- is standard input), --psk-env "
-                        + "VARIABLE or --generate-psk", isUsage: true)
+                        + "VARIABLE or --generate-psk; or a certificate with --certificate-file, --key-file and "
+                        + "--ca-file", isUsage: true)
             }
             return KeyOptions.Key(secret: try KeyOptions.ask())
         }
@@ -159,6 +168,7 @@ extension ConnectorCommand {
                     rekeyMarginSeconds: terms.phase1.rekeyMarginSeconds, isMobile: terms.phase1.mobike ?? true)
                 if initiation == .respond { phase1.dpd.action = .clear }
                 try ike.apply(to: &phase1, send: LocalInterface.address)
+                try certificates.apply(to: &phase1)
                 return Tunnel(name: "\(id)-\(index + 1)", phase1: phase1, phase2: phase2, inside: nil, bgp: nil)
             }
             return Connector(

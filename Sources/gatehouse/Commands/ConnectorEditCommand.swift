@@ -25,6 +25,7 @@ extension ConnectorCommand {
         @Option(help: ArgumentHelp("The peer's address.", valueName: "ip"), transform: OptionValue.address)
         var remoteAddress: IPAddress?
         @OptionGroup(title: "Key") var key: KeyOptions
+        @OptionGroup(title: "Certificates and PPK") var certificates: CertificateOptions
         @OptionGroup(title: "Networks") var networks: NetworkOptions
         @OptionGroup(title: "Phase 1") var ike: IKEOptions
         @Flag(help: "Show the pre-shared keys in the editor; the audit trail notes it.")
@@ -33,10 +34,14 @@ extension ConnectorCommand {
         @OptionGroup var shared: SharedOptions
 
         private var hasOptions: Bool {
-            !(name == nil && remoteAddress == nil && key.isEmpty && networks.isEmpty && ike.isEmpty)
+            !(name == nil && remoteAddress == nil && key.isEmpty && certificates.isEmpty && networks.isEmpty
+                && ike.isEmpty)
         }
 
         func validate() throws {
+            if !key.isEmpty, certificates.namesCertificates {
+                throw ValidationError("A pre-shared key and a certificate exclude each other.")
+            }
             if tunnel != nil, !hasOptions {
                 throw ValidationError("--tunnel says which tunnel the other options are for, and there is none.")
             }
@@ -72,6 +77,7 @@ extension ConnectorCommand {
             for index in places {
                 if let remoteAddress { connector.tunnels[index].phase1.remoteAddress = remoteAddress }
                 try ike.apply(to: &connector.tunnels[index].phase1, send: LocalInterface.address)
+                try certificates.apply(to: &connector.tunnels[index].phase1)
                 if let key { connector.tunnels[index].phase1.authentication = .psk(key.secret) }
             }
             return (connector, key?.generated)

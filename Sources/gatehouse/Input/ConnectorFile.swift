@@ -19,7 +19,7 @@ enum ConnectorFile {
           tunnels:
             - phase1:
                 remoteAddress: 203.0.113.1
-                psk: "the pre-shared key"  # or pskHexadecimal: 00ff…
+                psk: "the pre-shared key"  # or pskHexadecimal: 00ff…, or certificate
 
         What may be there beside it, with its default:
 
@@ -64,6 +64,26 @@ enum ConnectorFile {
         phase2 may be a list, each with a name and selectors of its own:
         they become child SAs of one IKE SA. A responder may leave
         remoteAddress out and answer a peer at any address.
+
+        With certificates, in the place of psk:
+
+              phase1:
+                remoteID: peer.example.org   # must stand in the peer's certificate
+                certificate:
+                  certificateFile: us.pem    # ours, and intermediates behind it
+                  privateKeyFile: us.key     # PKCS#8, PKCS#1 or EC, no passphrase
+                  authorityFiles: [ca.pem]   # who may have issued the peer's
+                  revocationListFiles: []
+                  revocation: relaxed        # or strict: a current CRL is a must
+                  rsaPadding: pkcs1          # or pss
+                  allowSHA1: false           # for peers without RFC 7427
+
+        Files are looked for beside this one; certificates, privateKey,
+        authorities and revocationLists hold PEM text itself. localID is the
+        subject of the certificate, unless it is given. Beside either, a
+        post-quantum pre-shared key (RFC 8784):
+
+                ppk: {identity: name, key: "text", isRequired: true}
         """
 
     /// Reads the file.
@@ -73,10 +93,16 @@ enum ConnectorFile {
     static func read(_ bytes: [UInt8], file: String, keepsHidden: Bool = false) throws -> Connector {
         let root = try compose(bytes, file: file)
         do {
-            return try connector(FileEntry(root, "the connector", keepsHidden: keepsHidden))
+            return try connector(
+                FileEntry(root, "the connector", keepsHidden: keepsHidden, folder: folder(of: file)))
         } catch let fault as FileEntry.Fault {
             throw CommandFailure("\(file): \(fault.line.map { "line \($0): " } ?? "")\(fault.text)")
         }
+    }
+
+    /// The folder of a file's path, with which the paths in it begin.
+    static func folder(of file: String) -> String {
+        file.lastIndex(of: "/").map { $0 == file.startIndex ? "/" : String(file[..<$0]) } ?? ""
     }
 
     /// The file as YAML.
@@ -168,7 +194,7 @@ enum ConnectorFile {
             phase1: try phase1(map.need("phase1"), initiation: initiation), phase2: first,
             furtherPhase2: Array(all.dropFirst()), inside: try map["inside"].map(inside),
             bgp: try map["bgp"].map(bgp))
-        if let fault = tunnel.phase2Fault { throw entry.fault(fault) }
+        for case let fault? in [tunnel.phase2Fault, tunnel.authenticationFault] { throw entry.fault(fault) }
         return tunnel
     }
 
@@ -176,7 +202,7 @@ enum ConnectorFile {
         let map = try entry.map([
             "remoteAddress", "encryption", "integrity", "ikeVersion", "localAddress", "bindAddress", "localID",
             "remoteID", "psk", "pskHexadecimal", "dhGroups", "lifetimeSeconds", "dpd", "forceUDPEncapsulation",
-            "rekeyMarginSeconds", "authentication", "mobike", "childless",
+            "rekeyMarginSeconds", "authentication", "mobike", "childless", "certificate", "ppk",
         ])
         let remote = try map["remoteAddress"]?.address()
         guard remote != nil || initiation == .respond else {
@@ -193,36 +219,18 @@ enum ConnectorFile {
             ikeVersion: version, localAddress: try map["localAddress"]?.address(),
             bindAddress: try map["bindAddress"]?.address(), remoteAddress: remote,
             localID: try map["localID"]?.identity(), remoteID: try map["remoteID"]?.identity(),
-            authentication: .psk(try secret(entry, text: map["psk"], hexadecimal: map["pskHexadecimal"])),
+            authentication: try AuthenticationSection.authentication(entry, map),
             encryption: encryption, integrity: integrity,
             dhGroups: try map["dhGroups"]?.groups() ?? [.ecp256, .ecp384, .curve25519, .modp2048],
             lifetimeSeconds: try map["lifetimeSeconds"]?.number(in: 60...604_800) ?? 28_800,
             dpd: try dpd(map["dpd"] ?? entry.empty("dpd"), initiation: initiation),
             forceUDPEncapsulation: try map["forceUDPEncapsulation"]?.bool() ?? false,
             rekeyMarginSeconds: try map["rekeyMarginSeconds"]?.number(in: 0...604_800),
-            isMobile: try map["mobike"]?.bool() ?? true, prefersChildless: try map["childless"]?.bool() ?? false)
+            isMobile: try map["mobike"]?.bool() ?? true, prefersChildless: try map["childless"]?.bool() ?? false,
+            ppk: try map["ppk"].map(AuthenticationSection.ppk))
         guard !encryption.isEmpty else { throw entry.fault("needs at least one cipher under encryption") }
         guard !phase1.dhGroups.isEmpty else { throw entry.fault("needs at least one group under dhGroups") }
-        // What 'connector show' prints beside the rest.
-        _ = try map["authentication"]?.choice(Authentication.Method.self)
         return phase1
-    }
-
-    private static func secret(_ entry: FileEntry, text: FileEntry?, hexadecimal: FileEntry?) throws -> Secret {
-        if let hexadecimal {
-            guard text == nil else { throw hexadecimal.fault("and psk are both there: one of them is enough") }
-            guard let bytes = [UInt8](hexadecimal: try hexadecimal.word()), !bytes.isEmpty else {
-                throw hexadecimal.fault("must be pairs of hexadecimal digits")
-            }
-            return Secret(bytes)
-        }
-        guard let text else { throw entry.fault("needs psk, the pre-shared key as text") }
-        let key = try text.word()
-        if key == "(hidden)" {
-            guard text.keepsHidden else { throw text.fault("is hidden: write the key itself") }
-            return Secret([])
-        }
-        return Secret(Array(key.utf8))
     }
 
     private static func dpd(_ entry: FileEntry, initiation: Connector.Initiation) throws -> Phase1.DPD {

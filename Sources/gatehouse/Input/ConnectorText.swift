@@ -12,10 +12,10 @@ extension GatewayClient {
         -> Value
     {
         let bytes = try await ask(.control, path, query: query)
-        // Inside a JSON text every quote is escaped, so this matches the member and nothing else.
-        let text = String(decoding: bytes, as: UTF8.self).replacing(#""psk":"(hidden)""#, with: #""psk":"""#)
+        let decoder = JSONDecoder()
+        decoder.userInfo[Secret.vault] = Secret.Vault(standIn: Secret([]))
         do {
-            return try JSONDecoder().decode(Value.self, from: Data(text.utf8))
+            return try decoder.decode(Value.self, from: Data(bytes))
         } catch {
             throw CommandFailure(
                 "gatehoused answered in a form that this command cannot read: are both of the same version?")
@@ -43,7 +43,9 @@ extension ConnectorFile {
                 "localID": text(phase1.localID),
                 "remoteID": text(phase1.remoteID),
                 "authentication": .string(phase1.authentication.method.rawValue),
-                key(phase1.psk, showSecrets).key: key(phase1.psk, showSecrets).value,
+                key(phase1.psk, "psk", showSecrets).key: key(phase1.psk, "psk", showSecrets).value,
+                "certificate": phase1.authentication.credential.map { certificate($0, showSecrets) } ?? .null,
+                "ppk": phase1.ppk.map { ppk($0, showSecrets) } ?? .null,
                 "encryption": texts(phase1.encryption.map(\.rawValue)),
                 "integrity": texts(phase1.integrity.map(\.rawValue)),
                 "dhGroups": .array(phase1.dhGroups.map { number($0.rawValue) }),
@@ -115,15 +117,36 @@ extension ConnectorFile {
         ])
     }
 
-    /// `psk` as text; bytes that are no printable text go under a name of their own.
-    private static func key(_ psk: Secret?, _ showSecrets: Bool) -> JSON.Member {
-        guard let psk else { return JSON.Member("psk", .null) }
-        guard showSecrets else { return JSON.Member("psk", .string("(hidden)")) }
-        let bytes = psk.exposedBytes
+    /// A key as text; bytes that are no printable text go under a name of their own.
+    private static func key(_ key: Secret?, _ name: String, _ showSecrets: Bool) -> JSON.Member {
+        guard let key else { return JSON.Member(name, .null) }
+        guard showSecrets else { return JSON.Member(name, .string("(hidden)")) }
+        let bytes = key.exposedBytes
         guard let text = String(validating: bytes, as: UTF8.self), text.printable == text, text != "(hidden)" else {
-            return JSON.Member("pskHexadecimal", .string(bytes.hexadecimal))
+            return JSON.Member(name + "Hexadecimal", .string(bytes.hexadecimal))
         }
-        return JSON.Member("psk", .string(text))
+        return JSON.Member(name, .string(text))
+    }
+
+    private static func certificate(_ credential: CertificateCredential, _ showSecrets: Bool) -> JSON {
+        func pem(_ texts: [String]) -> JSON { texts.isEmpty ? .null : .string(texts.joined()) }
+        let key = showSecrets ? PEM.text("PRIVATE KEY", credential.privateKey) : "(hidden)"
+        return .object([
+            JSON.Member("certificates", pem(credential.certificates.map(\.pem))),
+            JSON.Member("privateKey", .string(key)),
+            JSON.Member("authorities", pem(credential.authorities.map(\.pem))),
+            JSON.Member("revocationLists", pem(credential.revocationLists.map(\.pem))),
+            JSON.Member("revocation", .string(credential.revocation.rawValue)),
+            JSON.Member("rsaPadding", .string(credential.rsaPadding.rawValue)),
+            JSON.Member("allowSHA1", .bool(credential.allowsSHA1)),
+        ])
+    }
+
+    private static func ppk(_ ppk: PostquantumKey, _ showSecrets: Bool) -> JSON {
+        .object([
+            JSON.Member("identity", .string(ppk.identity)), key(ppk.key, "key", showSecrets),
+            JSON.Member("isRequired", .bool(ppk.isRequired)),
+        ])
     }
 }
 
@@ -140,6 +163,11 @@ enum YAMLText {
         switch json {
         case .object(let members):
             for member in members where member.value != .null {
+                if let block = block(member.value) {
+                    lines.append("\(margin)\(member.key): |")
+                    lines += block.map { margin + "  " + $0 }
+                    continue
+                }
                 if isInline(member.value) {
                     lines.append("\(margin)\(member.key): \(inline(member.value))")
                 } else {
@@ -156,6 +184,16 @@ enum YAMLText {
         default:
             lines.append(margin + inline(json))
         }
+    }
+
+    /// The lines of a text that is best written as a block: PEM and the like.
+    private static func block(_ json: JSON) -> [String]? {
+        guard case .string(let text) = json, text.hasSuffix("\n"), !text.hasSuffix("\n\n") else { return nil }
+        let lines = text.dropLast().split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        let isPlain = lines.allSatisfy { line in
+            line.utf8.allSatisfy { (0x20...0x7E).contains($0) } && line.first != " " && !line.isEmpty
+        }
+        return lines.count > 1 && isPlain ? lines : nil
     }
 
     private static func isInline(_ json: JSON) -> Bool {

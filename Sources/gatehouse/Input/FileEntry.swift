@@ -17,17 +17,20 @@ struct FileEntry {
     let line: Int?
     /// Whether a secret may say `(hidden)`.
     let keepsHidden: Bool
+    /// Where files are looked for that a value names: beside the file itself. Empty for where the command runs.
+    let folder: String
 
-    init(_ node: Node, _ name: String, line: Int? = nil, keepsHidden: Bool = false) {
+    init(_ node: Node, _ name: String, line: Int? = nil, keepsHidden: Bool = false, folder: String = "") {
         self.node = node
         self.name = name
         self.keepsHidden = keepsHidden
+        self.folder = folder
         self.line = line ?? node.mark?.line
     }
 
     /// An entry that the file leaves out.
     func empty(_ key: String) -> FileEntry {
-        FileEntry(.mapping(Node.Mapping([])), child(key), line: line, keepsHidden: keepsHidden)
+        FileEntry(.mapping(Node.Mapping([])), child(key), line: line, keepsHidden: keepsHidden, folder: folder)
     }
 
     private func child(_ key: String) -> String { name == "the connector" || name == "the site" ? key : "\(name).\(key)" }
@@ -40,6 +43,16 @@ struct FileEntry {
     func word() throws -> String {
         guard let scalar = node.scalar, !scalar.string.isEmpty, !isNull else { throw fault("must be a text") }
         return scalar.string
+    }
+
+    /// The content of the file that the value names.
+    func fileContent() throws -> [UInt8] {
+        let path = try word()
+        do {
+            return try InputFile.read(path.hasPrefix("/") || folder.isEmpty ? path : folder + "/" + path)
+        } catch let failure as CommandFailure {
+            throw fault("names a file that cannot be used: \(failure.message)")
+        }
     }
 
     func bool() throws -> Bool {
@@ -83,11 +96,11 @@ struct FileEntry {
     func items() throws -> [FileEntry] {
         if let sequence = node.sequence {
             return sequence.enumerated().map {
-                FileEntry($0.element, "\(name)[\($0.offset)]", keepsHidden: keepsHidden)
+                FileEntry($0.element, "\(name)[\($0.offset)]", keepsHidden: keepsHidden, folder: folder)
             }
         }
         guard !isNull else { throw fault("must be a list") }
-        return [FileEntry(node, name, line: line)]
+        return [FileEntry(node, name, line: line, keepsHidden: keepsHidden, folder: folder)]
     }
 
     func choices<Choice: RawRepresentable<String> & CaseIterable>(_ type: Choice.Type) throws -> [Choice] {
@@ -125,7 +138,9 @@ struct FileEntry {
     func identity() throws -> IKEIdentity {
         let word = try word()
         guard let identity = IKEIdentity(word) else {
-            throw fault("is '\(word)', which is no IKE identity: an address, a name, user@name or keyid:hexadecimal")
+            throw fault(
+                "is '\(word)', which is no IKE identity: an address, a name, user@name, a distinguished name "
+                    + "such as 'C=CH, CN=gateway' or keyid:hexadecimal")
         }
         return identity
     }
@@ -141,7 +156,7 @@ struct FileEntry {
                 let key = text.printable.cut(to: 40)
                 throw Fault(line: line, text: "unknown key '\(key)'; known here are \(known.joined(separator: ", "))")
             }
-            entries.append((text, FileEntry(value, child(text), line: line, keepsHidden: keepsHidden)))
+            entries.append((text, FileEntry(value, child(text), line: line, keepsHidden: keepsHidden, folder: folder)))
         }
         return FileMap(owner: self, entries: entries)
     }

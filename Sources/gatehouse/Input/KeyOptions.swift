@@ -63,13 +63,13 @@ struct KeyOptions: ParsableArguments {
     }
 
     /// One line of text, whose end is not part of the key.
-    private static func secret(_ bytes: [UInt8], from place: String) throws -> Secret {
+    static func secret(_ bytes: [UInt8], from place: String, _ noun: String = "pre-shared key") throws -> Secret {
         var key = bytes[...]
         if key.last == UInt8(ascii: "\n") { key.removeLast() }
         if key.last == UInt8(ascii: "\r") { key.removeLast() }
-        guard !key.isEmpty else { throw CommandFailure("\(place): the pre-shared key is empty") }
+        guard !key.isEmpty else { throw CommandFailure("\(place): the \(noun) is empty") }
         guard !key.contains(UInt8(ascii: "\n")) else {
-            throw CommandFailure("\(place): the pre-shared key must be one line, and there are more")
+            throw CommandFailure("\(place): the \(noun) must be one line, and there are more")
         }
         return Secret(key)
     }

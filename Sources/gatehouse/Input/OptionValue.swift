@@ -59,6 +59,14 @@ enum OptionValue {
         return time
     }
 
+    /// One of the words of a choice.
+    static func word<Choice: RawRepresentable<String> & CaseIterable>(_ text: String) throws -> Choice {
+        guard let choice = Choice(rawValue: text) else {
+            throw ValidationError("must be one of \(Choice.allCases.map(\.rawValue).joined(separator: ", ")).")
+        }
+        return choice
+    }
+
     /// Seconds: `3600`, `3600s`, `60m`, `8h` or `1d`, from `minimum` up to a week.
     static func seconds(from minimum: Int) -> @Sendable (String) throws -> Int {
         { text in

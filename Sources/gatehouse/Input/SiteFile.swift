@@ -60,36 +60,42 @@ enum SiteFile {
         case .hidden: return ConnectorFile.json(connector, showSecrets: false)
         case .clear: return ConnectorFile.json(connector, showSecrets: true)
         case .sealed(let key, _, let random):
-            var sealed: [String] = []
-            for tunnel in connector.tunnels {
-                guard let psk = tunnel.phase1.psk else { continue }
-                let blob = try key.seal(
-                    psk, context: context(connector.id, tunnel.name), nonce: random(SealingKey.nonceLength))
-                sealed.append(blob.hexadecimal)
+            var json = ConnectorFile.json(connector, showSecrets: false)
+            for (index, tunnel) in connector.tunnels.enumerated() {
+                for place in SecretPlace.allCases {
+                    guard let secret = tunnel.phase1[place] else { continue }
+                    let blob = try key.seal(
+                        secret, context: context(connector.id, tunnel.name, place),
+                        nonce: random(SealingKey.nonceLength))
+                    let sealed = JSON.object([JSON.Member("sealed", .string(blob.hexadecimal))])
+                    json = replacing(json, at: ["tunnels", "\(index)", "phase1"] + place.path, by: sealed)
+                }
             }
-            var rest = sealed[...]
-            return replacing(ConnectorFile.json(connector, showSecrets: false)) {
-                .object([JSON.Member("sealed", .string(rest.popFirst() ?? ""))])
-            }
+            return json
         }
     }
 
-    /// The tree with another value wherever it says `psk: (hidden)`.
-    private static func replacing(_ json: JSON, _ value: () -> JSON) -> JSON {
+    /// The tree with another value at a path of keys and places in lists.
+    private static func replacing(_ json: JSON, at path: [String], by value: JSON) -> JSON {
+        guard let key = path.first else { return value }
+        let rest = Array(path.dropFirst())
         switch json {
-        case .array(let items): .array(items.map { replacing($0, value) })
-        case .object(let members):
-            .object(
-                members.map { member in
-                    let isKey = member.key == "psk" && member.value == .string("(hidden)")
-                    return JSON.Member(member.key, isKey ? value() : replacing(member.value, value))
+        case .array(let items):
+            return .array(
+                items.enumerated().map {
+                    "\($0.offset)" == key ? replacing($0.element, at: rest, by: value) : $0.element
                 })
-        default: json
+        case .object(let members):
+            return .object(
+                members.map { $0.key == key ? JSON.Member($0.key, replacing($0.value, at: rest, by: value)) : $0 })
+        default: return json
         }
     }
 
-    /// A sealed key opens only in the tunnel for which it was sealed.
-    private static func context(_ connector: String, _ tunnel: String) -> String { "site/\(connector)/\(tunnel)/psk" }
+    /// A sealed key opens only in the place for which it was sealed.
+    private static func context(_ connector: String, _ tunnel: String, _ place: SecretPlace) -> String {
+        "site/\(connector)/\(tunnel)/\(place.rawValue)"
+    }
 
     // MARK: Reading
 
@@ -98,7 +104,8 @@ enum SiteFile {
     /// - Parameter passphrase: asked for once, if the file has sealed keys.
     /// - Throws: ``CommandFailure`` with the first fault of every connector and section, never a secret.
     static func read(_ bytes: [UInt8], file: String, passphrase: () throws -> Secret) throws -> SiteOrder {
-        let root = FileEntry(try ConnectorFile.compose(bytes, file: file), "the site", keepsHidden: true)
+        let root = FileEntry(try ConnectorFile.compose(bytes, file: file), "the site", keepsHidden: true,
+            folder: ConnectorFile.folder(of: file))
         var faults: [String] = []
         func collect<Value>(_ body: () throws -> Value) throws -> Value? {
             do {
@@ -152,20 +159,20 @@ enum SiteFile {
     }
 
     private static func connector(_ entry: FileEntry, _ key: SealingKey?) throws -> Connector {
-        var sealed: [Int: (FileEntry, [UInt8])] = [:]
+        var sealed: [(tunnel: Int, place: SecretPlace, entry: FileEntry, blob: [UInt8])] = []
         var connector = try ConnectorFile.connector(
-            entry.hidingSealed { tunnel, entry in
+            entry.hidingSealed { tunnel, place, entry in
                 let map = try entry.map(["sealed"])
                 guard let blob = [UInt8](hexadecimal: try map.need("sealed").word()) else {
                     throw entry.fault("must be hexadecimal under sealed")
                 }
-                sealed[tunnel] = (entry, blob)
+                sealed.append((tunnel, place, entry, blob))
             })
-        for (index, (entry, blob)) in sealed.sorted(by: { $0.key < $1.key }) {
+        for (index, place, entry, blob) in sealed {
             guard let key else { throw entry.fault("is sealed, and the file has no section 'sealing'") }
             do {
-                connector.tunnels[index].phase1.authentication = .psk(
-                    try key.open(blob, context: context(connector.id, connector.tunnels[index].name)))
+                connector.tunnels[index].phase1[place] = try key.open(
+                    blob, context: context(connector.id, connector.tunnels[index].name, place))
             } catch {
                 throw entry.fault(
                     "does not open: another passphrase, or the key, its connector's id or its tunnel's name was changed")
@@ -176,19 +183,37 @@ enum SiteFile {
 }
 
 extension FileEntry {
-    /// The same connector with every `psk` of keys and values handed over and read as hidden.
-    fileprivate func hidingSealed(_ found: (Int, FileEntry) throws -> Void) throws -> FileEntry {
+    /// The same connector with every secret of keys and values handed over and read as hidden.
+    fileprivate func hidingSealed(_ found: (Int, SecretPlace, FileEntry) throws -> Void) throws -> FileEntry {
         guard var connector = node.mapping, var tunnels = connector["tunnels"]?.sequence else { return self }
         for index in tunnels.indices {
-            guard var tunnel = tunnels[index].mapping, var phase1 = tunnel["phase1"]?.mapping,
-                let psk = phase1["psk"], psk.mapping != nil
-            else { continue }
-            try found(index, FileEntry(psk, "\(name).tunnels[\(index)].phase1.psk"))
-            phase1["psk"] = Node("(hidden)")
-            tunnel["phase1"] = .mapping(phase1)
-            tunnels[index] = .mapping(tunnel)
+            for place in SecretPlace.allCases {
+                let path = ["phase1"] + place.path
+                guard let secret = tunnels[index].value(at: path[...]), secret.mapping != nil else { continue }
+                try found(
+                    index, place, FileEntry(secret, "\(name).tunnels[\(index)].\(path.joined(separator: "."))"))
+                tunnels[index].replaceValue(at: path[...], by: Node("(hidden)"))
+            }
         }
         connector["tunnels"] = .sequence(tunnels)
-        return FileEntry(.mapping(connector), name, line: line, keepsHidden: true)
+        return FileEntry(.mapping(connector), name, line: line, keepsHidden: true, folder: folder)
+    }
+}
+
+extension Node {
+    fileprivate func value(at path: ArraySlice<String>) -> Node? {
+        guard let key = path.first else { return self }
+        return mapping?[Node(key)]?.value(at: path.dropFirst())
+    }
+
+    fileprivate mutating func replaceValue(at path: ArraySlice<String>, by value: Node) {
+        guard let key = path.first else {
+            self = value
+            return
+        }
+        guard var mapping, var inner = mapping[Node(key)] else { return }
+        inner.replaceValue(at: path.dropFirst(), by: value)
+        mapping[Node(key)] = inner
+        self = .mapping(mapping)
     }
 }

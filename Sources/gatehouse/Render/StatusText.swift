@@ -94,7 +94,11 @@ struct StatusText {
             }
             add("ike \(ike.proposal)" + (suites.isEmpty ? "" : ", esp " + suites.joined(separator: " and ")), .dim)
         }
+        if let authentication = tunnel.ike?.authentication, authentication.local != "psk" || authentication.ppk {
+            add(Self.words(authentication), .dim)
+        }
         if !tunnel.weaknesses.isEmpty { add("weak: \(tunnel.weaknesses.joined(separator: ", "))", .yellow) }
+        for warning in tunnel.warnings ?? [] { add(warning, .yellow) }
         if let probe = tunnel.probe, probe.lost > 0, tunnel.state.carriesTraffic {
             add("\(probe.address) inside has not answered \(Words.count(probe.lost, "probe"))", .yellow)
         }
@@ -102,6 +106,16 @@ struct StatusText {
             add("\(tunnel.state == .online ? "last error" : "error"): \(error)", tunnel.state == .online ? .dim : .red)
         }
         return lines
+    }
+
+    private static func words(_ authentication: TunnelStatus.Authentication) -> String {
+        var words = "auth " + authentication.local
+        if authentication.remote != authentication.local { words += ", the peer's \(authentication.remote)" }
+        if authentication.ppk { words += ", with a post-quantum key" }
+        if let certificate = authentication.peerCertificate {
+            words += ", peer certificate '\(certificate.subject)' until \(certificate.notAfter.day)"
+        }
+        return words
     }
 
     /// One line for one change, for `--watch` in a pipe.

@@ -7,6 +7,17 @@ struct TunnelReport: Decodable, Sendable {
         var initiatorSPI: String
         var responderSPI: String
         var proposal: String
+        var authentication: Authentication?
+    }
+    struct Authentication: Decodable, Sendable, Equatable {
+        struct Certificate: Decodable, Sendable, Equatable {
+            var subject: String
+            var notAfter: String
+        }
+        var local: String
+        var remote: String
+        var peerCertificate: Certificate?
+        var ppk: Bool
     }
     struct ChildSA: Decodable, Sendable, Equatable {
         var spiIn: String
@@ -36,6 +47,7 @@ struct TunnelReport: Decodable, Sendable {
     var children: [ChildSA]
     var dpd: DPD
     var weaknesses: [String]
+    var warnings: [String]?
     var lastError: String?
 }
 
@@ -48,6 +60,10 @@ struct ConnectorFile: Sendable {
     /// The address to send from; behind a NAT it is not ``localAddress``.
     var bindAddress: String?
     var psk: String
+    /// Lines below phase1 in the place of `psk`.
+    var authentication: [String]?
+    var localID: String?
+    var remoteID: String?
     var encryption: String
     /// Empty with an AEAD cipher.
     var integrity: String
@@ -82,7 +98,7 @@ struct ConnectorFile: Sendable {
                 phase1:
                   localAddress: \(localAddress)
                   remoteAddress: \(remoteAddress)\(bindAddress.map { "\n      bindAddress: \($0)" } ?? "")
-                  psk: "\(psk)"
+                  \((authentication ?? ["psk: \"\(psk)\""]).joined(separator: "\n      "))\(identityText)
                   encryption: [\(encryption)]
                   integrity: [\(phase1Integrity)]
                   dhGroups: [\(group)]
@@ -112,6 +128,12 @@ struct ConnectorFile: Sendable {
             "lifetimeSeconds: \(childLifetime)", "localSelectors: \(list(local))",
             "remoteSelectors: \(list(remoteSelectors))",
         ] + (childLifetimeBytes.map { ["lifetimeBytes: \($0)"] } ?? [])
+    }
+
+    private var identityText: String {
+        [("localID", localID), ("remoteID", remoteID)].compactMap { key, value in
+            value.map { "\n      \(key): \"\($0)\"" }
+        }.joined()
     }
 
     private var insideText: String {

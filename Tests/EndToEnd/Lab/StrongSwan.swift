@@ -23,8 +23,33 @@ struct StrongSwanConnection: Sendable {
     var isMobile = false
     /// `never`, `allow`, `prefer` or `force`.
     var childless = "allow"
+    /// Certificates in the place of the pre-shared key.
+    var certificate: StrongSwanCertificate?
+    var ppk: StrongSwanPPK?
+    /// False for a peer that knows nothing of RFC 7427.
+    var announcesSignatureHashes = true
     /// Routed into the tunnel while it is up, with a metric that wins over the way to the other endpoint.
     var network: String
+}
+
+/// What strongSwan proves itself with. All in PEM; keys in their traditional form.
+struct StrongSwanCertificate: Sendable {
+    var certificate: String
+    var key: String
+    /// `rsa` or `ecdsa`.
+    var kind: String
+    var authorities: [String]
+    /// Intermediate certificates that it sends along.
+    var intermediates: [String] = []
+    var revocationLists: [String] = []
+    /// How it signs: `pubkey`, or a scheme such as `rsa/pss-sha256`.
+    var scheme = "pubkey"
+}
+
+struct StrongSwanPPK: Sendable {
+    var identity: String
+    var key: String
+    var isRequired: Bool
 }
 
 /// A strongSwan (charon-systemd with its userspace data path kernel-libipsec) on one host of the lab.
@@ -113,7 +138,8 @@ final class StrongSwan: Sendable {
             """
             charon-systemd {
                 \(fragmentSize)
-                load = random nonce openssl pem pkcs1 pubkey x509 kdf hmac gcm chapoly kernel-libipsec kernel-netlink socket-default vici updown
+                signature_authentication = \(connections.allSatisfy(\.announcesSignatureHashes) ? "yes" : "no")
+                load = random nonce openssl pem pkcs1 pkcs8 pubkey x509 revocation constraints kdf hmac gcm chapoly kernel-libipsec kernel-netlink socket-default vici updown
                 install_virtual_ip = no
                 process_route = no
                 routing_table_prio = 40000
@@ -136,17 +162,16 @@ final class StrongSwan: Sendable {
                 }
             }
             swanctl {
-                load = random openssl pem pkcs1
+                load = random openssl pem pkcs1 pkcs8 x509
                 socket = unix://\(vici)
             }
 
             """, to: name + "/strongswan.conf")
         let connections = self.connections
+        for connection in connections { try writeCertificates(connection, to: name + "/swanctl") }
         _ = try lab.write(
             "connections {\n" + connections.map(render).joined() + "}\nsecrets {\n"
-                + connections.map {
-                    "ike-\($0.name) {\n id-1 = \($0.localID)\n id-2 = \($0.remoteID)\n secret = \"\($0.psk)\"\n}\n"
-                }.joined() + "}\n", to: name + "/swanctl/swanctl.conf")
+                + connections.map(secrets).joined() + "}\n", to: name + "/swanctl/swanctl.conf")
         for connection in connections {
             // Which IKE SAs are up is kept in files: when one replaces another, "down" can come after "up".
             let up = folder + "/up-\(connection.name)"
@@ -170,8 +195,43 @@ final class StrongSwan: Sendable {
         }
     }
 
+    private func secrets(_ connection: StrongSwanConnection) -> String {
+        var text = ""
+        if connection.certificate == nil {
+            text +=
+                "ike-\(connection.name) {\n id-1 = \(connection.localID)\n id-2 = \(connection.remoteID)\n "
+                + "secret = \"\(connection.psk)\"\n}\n"
+        }
+        if let ppk = connection.ppk {
+            text += "ppk-\(connection.name) {\n id-1 = \(ppk.identity)\n secret = \"\(ppk.key)\"\n}\n"
+        }
+        return text
+    }
+
+    private func writeCertificates(_ connection: StrongSwanConnection, to folder: String) throws {
+        guard let certificate = connection.certificate else { return }
+        let name = connection.name
+        _ = try lab.write(certificate.certificate, to: "\(folder)/x509/\(name).pem")
+        _ = try lab.write(certificate.key, to: "\(folder)/\(certificate.kind)/\(name).pem")
+        for (index, text) in certificate.authorities.enumerated() {
+            _ = try lab.write(text, to: "\(folder)/x509ca/\(name)-\(index).pem")
+        }
+        for (index, text) in certificate.intermediates.enumerated() {
+            _ = try lab.write(text, to: "\(folder)/x509ca/\(name)-intermediate-\(index).pem")
+        }
+        for (index, text) in certificate.revocationLists.enumerated() {
+            _ = try lab.write(text, to: "\(folder)/x509crl/\(name)-\(index).pem")
+        }
+    }
+
     private func render(_ connection: StrongSwanConnection) -> String {
-        """
+        let name = connection.name
+        let scheme = connection.certificate?.scheme ?? "psk"
+        let own = connection.certificate == nil ? "" : "certs = \(name).pem"
+        let authorities = (connection.certificate?.authorities.indices).map { $0.map { "\(name)-\($0).pem" } } ?? []
+        let trusted = authorities.isEmpty ? "" : "cacerts = \(authorities.joined(separator: ", "))"
+        let ppk = connection.ppk.map { "ppk_id = \($0.identity)\n ppk_required = \($0.isRequired ? "yes" : "no")" } ?? ""
+        return """
             \(connection.name) {
                 version = 2
                 proposals = \(connection.ikeProposals)
@@ -185,13 +245,17 @@ final class StrongSwan: Sendable {
                 childless = \(connection.childless)
                 encap = yes
                 unique = replace
+                send_cert = always
+                \(ppk)
                 local {
-                    auth = psk
-                    id = \(connection.localID)
+                    auth = \(scheme)
+                    id = "\(connection.localID)"
+                    \(own)
                 }
                 remote {
-                    auth = psk
-                    id = \(connection.remoteID)
+                    auth = \(connection.certificate == nil ? "psk" : "pubkey")
+                    id = "\(connection.remoteID)"
+                    \(trusted)
                 }
                 children {
         \(children(of: connection))

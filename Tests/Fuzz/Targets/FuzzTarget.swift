@@ -6,6 +6,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case ikeMessage = "ike-message"
     /// Payloads inside the encrypted payload, from a peer that has authenticated and then goes wrong.
     case ikeAuthenticated = "ike-authenticated"
+    /// IDi, CERT and AUTH of a stranger, as a responder takes them before it knows the peer.
+    case ikeCertificate = "ike-certificate"
     /// A file given to `gatehouse import aws-vpn`.
     case awsImport = "aws-import"
     /// ESP packets, forged and genuine, and what the data path does with the inner packet.
@@ -20,6 +22,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         switch self {
         case .ikeMessage: "a datagram to an engine with a tunnel up"
         case .ikeAuthenticated: "payloads inside the encrypted payload, from a peer that authenticated"
+        case .ikeCertificate: "identity, certificates and signature of a stranger"
         case .awsImport: "a file given to gatehouse import aws-vpn"
         case .espInput: "an ESP packet, and the inner packet of a genuine one"
         case .statusHTTP: "a request to the local sockets"
@@ -31,6 +34,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         switch self {
         case .ikeMessage: fuzzIKEMessage(bytes)
         case .ikeAuthenticated: fuzzIKEAuthenticated(bytes)
+        case .ikeCertificate: fuzzIKECertificate(bytes)
         case .awsImport: fuzzAWSImport(bytes)
         case .espInput: fuzzESPInput(bytes)
         case .statusHTTP: fuzzStatusHTTP(bytes)
@@ -43,6 +47,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         switch self {
         case .ikeMessage: ikeMessageSeeds()
         case .ikeAuthenticated: ikeAuthenticatedSeeds()
+        case .ikeCertificate: ikeCertificateSeeds()
         case .awsImport: []
         case .espInput: espInputSeeds()
         case .statusHTTP: statusHTTPSeeds()
