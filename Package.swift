@@ -113,6 +113,10 @@ let package = Package(
         .executableTarget(
             name: "bench-import", dependencies: ["Tunnels"], path: "tools/benchmarks/import", swiftSettings: strict),
 
+        .executableTarget(
+            name: "bench-kernel", dependencies: ["Base", "Cryptography", "Host", "IKE", "Tunnels"],
+            path: "tools/benchmarks/kernel", swiftSettings: strict),
+
         // Simulation: run by tools/simulate and tools/test.
         .target(
             name: "Simulation", dependencies: ["Base", "Cryptography", "ESP", "IKE", "Tunnels"],

@@ -18,6 +18,8 @@ actor Core {
         case supervise(SupervisorInput)
         /// The stored connectors may have changed. They are read here, so that of two changes the later one counts.
         case readConnectors
+        /// A successor takes over: end, and leave everything as it is.
+        case handOver
         /// Someone changed links, addresses or routes, perhaps we ourselves.
         case kernelChanged
     }
@@ -30,6 +32,8 @@ actor Core {
         var upkeep: Upkeep
         var prober: Prober
         var connectors: @Sendable () throws -> [Connector]
+        /// Keeps the state for the next process.
+        var keep: @Sendable (Handover) throws -> Void
     }
 
     nonisolated let inbox: Inbox<Message>
@@ -41,10 +45,16 @@ actor Core {
     private var work = WorkQueue()
     private var alarm = Alarm()
     private var isFinished = false
+    /// What is in the kernel stays there for the next process.
+    private(set) var isHandedOver = false
     private var trafficPoll = TrafficPoll()
     private var sources = SourceAddresses()
     /// The routes that should be; nil until the first connectors are in force.
     private var routes: [TunnelRoute]?
+    /// Those of an earlier run that are still in use.
+    private var heldRoutes: HeldRoutes
+    /// What an earlier run left and nobody wants has been removed.
+    private var isSettled = false
     private var links: [String: TunnelLink] = [:]
     /// When the kernel is compared with what should be there.
     private var upkeepAt: Tick?
@@ -63,8 +73,10 @@ actor Core {
     private var sendFailures = RateLimit(interval: .seconds(10))
 
     init(
-        inbox: Inbox<Message>, machine: Machine, engine: Engine, supervisor: Supervisor, log: EventLog, journal: Journal
+        inbox: Inbox<Message>, machine: Machine, engine: Engine, supervisor: Supervisor, heldRoutes: HeldRoutes,
+        log: EventLog, journal: Journal
     ) {
+        self.heldRoutes = heldRoutes
         self.inbox = inbox
         self.machine = machine
         self.engine = engine
@@ -82,6 +94,8 @@ actor Core {
         while !isFinished, let batch = await inbox.next() {
             tellTime()
             for message in batch {
+                // What was handed over is no longer ours to change; questions are still answered.
+                if isHandedOver { guard case .call = message else { continue } }
                 await handle(message)
                 await carryOutWork()
             }
@@ -128,10 +142,40 @@ actor Core {
             work.add(supervisor.receive(input, now: now))
         case .readConnectors:
             await readConnectors(now: now)
+        case .handOver:
+            handOver()
         case .kernelChanged:
             // Changes come in bursts, and ours are among them.
             upkeepAt = min(upkeepAt ?? .init(nanoseconds: .max), now + .milliseconds(100))
         }
+    }
+
+    /// Nothing is under way between two messages: this is the engine's last state.
+    private func handOver() {
+        let tunnels = supervisor.handedOver.map {
+            Handover.Tunnel(name: $0.tunnel, interface: $0.interface, connection: $0.connection)
+        }
+        do {
+            try machine.keep(Handover(boot: Handover.thisBoot, tunnels: tunnels, engine: engine.snapshot()))
+            isHandedOver = true
+            isFinished = true
+        } catch {
+            log.add(
+                .error, kind: "handover-failed",
+                message: "The state cannot be kept for the next process: \(error). The tunnels are closed instead.")
+            inbox.put(.supervise(.shutDown))
+        }
+    }
+
+    /// Takes over what an earlier process left: children that the data path has kept, and their tunnels.
+    func resume(_ tunnels: [ResumedTunnel]) {
+        for tunnel in tunnels {
+            for (child, _) in tunnel.children {
+                childCounters[child.spiIn] = ChildCounters()
+                meters.installed(child, tunnel: tunnel.tunnel)
+            }
+        }
+        work.add(supervisor.receive(.resume(tunnels), now: now))
     }
 
     private func readConnectors(now: Tick) async {
@@ -145,7 +189,10 @@ actor Core {
         }
         // Routes that a crash left behind: those that are still wanted are never taken away in between.
         await carryOutWork()
+        guard routes == nil || !isSettled else { return }
         if routes == nil { await carryOut(SupervisorEffect.setRoutes([])) }
+        isSettled = true
+        await machine.dataPath.settle()
     }
 
     private func handle(_ event: DataPathEvent, now: Tick) {
@@ -158,6 +205,19 @@ actor Core {
             work.add(engine.receive(.childSpent(spiIn: spiIn), now: now))
         case .unknownSPI(let spi, let peer):
             logger.debug("ESP with unknown SPI \(String(spi, radix: 16)) from \(peer)")
+        case .childLost(let spiIn, let reason):
+            guard childCounters[spiIn] != nil else { return }
+            log.add(
+                .warning, kind: "child-lost", tunnel: supervisor.tunnel(ofChild: spiIn),
+                message: "A phase 2 has gone from the kernel (\(reason)): new keys are being negotiated.")
+            work.add(engine.receive(.childExhausted(spiIn: spiIn), now: now))
+        case .mended(let interface, let what):
+            if links[interface] != nil { prepare(interface) }
+            tellMended(what, tunnel: tunnels[interface])
+            upkeepAt = now
+        case .troubled(let what):
+            log.add(
+                .error, kind: "data-path", message: what.prefix(1).uppercased() + what.dropFirst() + ".")
         case .tunnelLost(let interface, let reason):
             work.add(supervisor.receive(.linkFailed(interface: interface, reason: reason), now: now))
         }
@@ -220,6 +280,7 @@ actor Core {
                 work.add(supervisor.receive(.linkFailed(interface: link.interface, reason: "\(error)"), now: now))
             }
         case .closeLink(let interface):
+            heldRoutes.drop(interface)
             await machine.dataPath.closeTunnel(interface: interface)
             machine.prober.forget(interface: interface)
             tunnels[interface] = nil
@@ -236,12 +297,12 @@ actor Core {
         case .setRoutes(let wanted):
             routes = wanted
             do {
-                _ = try machine.upkeep.apply(wanted)
+                _ = try machine.upkeep.apply(heldRoutes.joined(with: wanted, now: now))
                 routeProblem = nil
             } catch {
                 tellOfRoutes("\(error)")
             }
-            upkeepAt = upkeepAt ?? now + Self.upkeepInterval
+            upkeepAt = min(upkeepAt ?? now + Self.upkeepInterval, heldRoutes.deadline ?? .init(nanoseconds: .max))
         case .probe(let tunnel, let interface, let from, let to):
             if let failure = machine.prober.probe(tunnel: tunnel, interface: interface, from: from, to: to) {
                 logger.debug("\(failure)")
@@ -262,10 +323,9 @@ actor Core {
         upkeepAt = now + Self.upkeepInterval
         tellOfExpiries()
         guard let routes else { return }
-        let report = machine.upkeep.mend(links: Array(links.values), routes: routes)
-        for sentence in report.mended {
-            log.add(.warning, kind: "mended", message: sentence.prefix(1).uppercased() + sentence.dropFirst() + ".")
-        }
+        let wanted = heldRoutes.joined(with: routes, now: now)
+        let report = machine.upkeep.mend(links: Array(links.values), routes: wanted)
+        for sentence in report.mended { tellMended(sentence, tunnel: nil) }
         if let problem = report.problem { tellOfRoutes(problem) } else { routeProblem = nil }
     }
 
@@ -274,6 +334,10 @@ actor Core {
         guard let present = try? Set(machine.upkeep.netlink.addresses().map(\.address.address)) else { return }
         let inputs = sources.follow(isPresent: present.contains) { machine.loop.sockets.localAddress(towards: $0) }
         for input in inputs { work.add(engine.receive(input, now: now)) }
+    }
+
+    private func tellMended(_ what: String, tunnel: String?) {
+        log.add(.warning, kind: "mended", tunnel: tunnel, message: what.prefix(1).uppercased() + what.dropFirst() + ".")
     }
 
     private func tellOfRoutes(_ reason: String) {
@@ -316,11 +380,15 @@ actor Core {
 
     /// Reads the counters of every child that is installed.
     func readCounters() async {
-        for spiIn in Array(childCounters.keys) { await readCounters(of: spiIn) }
+        for (spiIn, counters) in await machine.dataPath.counters() { take(counters, of: spiIn) }
     }
 
     private func readCounters(of spiIn: UInt32) async {
-        guard let counters = await machine.dataPath.counters(spiIn: spiIn) else { return }
+        if let counters = await machine.dataPath.counters(spiIn: spiIn) { take(counters, of: spiIn) }
+    }
+
+    private func take(_ counters: ChildCounters, of spiIn: UInt32) {
+        guard childCounters[spiIn] != nil else { return }
         childCounters[spiIn] = counters
         meters.read(spiIn, counters)
     }

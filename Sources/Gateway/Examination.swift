@@ -12,7 +12,7 @@ enum Examination {
             listen: boot.listen, ikePort: boot.ikePort, natPort: boot.natPort,
             peers: enabled.flatMap { $0.tunnels.compactMap(\.phase1.remoteAddress) },
             remoteNetworks: enabled.flatMap(\.remoteNetworks), tunnelInterfaces: interfaces,
-            stateDirectory: boot.stateDirectory, dataPath: boot.dataPath.rawValue, hasKernelDataPath: false)
+            stateDirectory: boot.stateDirectory, dataPath: boot.dataPath.rawValue)
         return await Doctor.examine(plan)
     }
 }

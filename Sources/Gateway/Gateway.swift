@@ -39,38 +39,48 @@ public final class Gateway: Sendable {
         let key = try MachineKey.load(path: boot.machineKeyPath, random: SystemRandom.bytes)
         store = try Store(path: boot.databasePath, key: key, random: SystemRandom.bytes, wall: { clock.wall })
 
-        guard boot.dataPath != .kernel else {
-            throw BootConfiguration.Invalid(
-                description: "dataPath kernel: this release carries packets in userspace only; use auto or userspace")
-        }
+        let usesKernel = try Self.usesKernel(boot.dataPath, logger)
         let inbox = Inbox<Core.Message>()
         var sockets = SocketConfiguration()
         if !boot.listen.isEmpty { sockets.addresses = boot.listen }
         sockets.ikePort = boot.ikePort
         sockets.natPort = boot.natPort
+        if usesKernel { sockets = sockets.forKernelESP }
         let loop = try IOLoop(try OutsideSockets(sockets)) { bytes, path in
             inbox.putDatagram(
                 .datagram(bytes, path), from: path.remote, isFirstContact: Engine.isFirstContact(bytes, path))
         }
-        let dataPath = try UserspaceDataPath(loop)
+        let dataPath: any DataPath = usesKernel ? try KernelDataPath() : try UserspaceDataPath(loop)
         let netlink = try Netlink()
         watcher = try KernelWatcher()
+        let routes = RouteTable(netlink)
         let machine = Core.Machine(
-            clock: clock, dataPath: dataPath, loop: loop,
-            upkeep: Upkeep(netlink: netlink, routes: RouteTable(netlink)), prober: Prober(),
-            connectors: { [store] in try store.contents().connectors })
+            clock: clock, dataPath: dataPath, loop: loop, upkeep: Upkeep(netlink: netlink, routes: routes),
+            prober: Prober(),
+            connectors: { [store] in try store.contents().connectors },
+            keep: { try $0.write(to: boot.runtimeDirectory, key: key) })
         let now = clock.now
         var terms = SupervisorConfiguration()
         terms.dataPath = dataPath.kind
         terms.ikePort = boot.ikePort
         terms.natPort = boot.natPort
-        var engine = EngineConfiguration()
-        engine.crashDetectionSecret = key.secret(for: "IKE crash detection")
+        let left = await dataPath.inherit()
+        terms.keptInterfaces = Dictionary(left.map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+        let earlier = Self.handover(boot, key, log)
+        let kept = await dataPath.adopt(earlier?.keptChildren ?? [])
+        var configuration = EngineConfiguration()
+        configuration.crashDetectionSecret = key.secret(for: "IKE crash detection")
+        let engine =
+            earlier.map {
+                Engine(
+                    restoring: $0.engine, kept: kept, configuration: configuration, seed: SystemRandom.seed(), now: now)
+            } ?? Engine(configuration: configuration, seed: SystemRandom.seed(), now: now)
         core = Core(
-            inbox: inbox, machine: machine,
-            engine: Engine(configuration: engine, seed: SystemRandom.seed(), now: now),
+            inbox: inbox, machine: machine, engine: engine,
             supervisor: Supervisor(configuration: terms, seed: SystemRandom.seed(), now: now),
+            heldRoutes: try HeldRoutes(netlink, routes, interfaces: left.keys, now: now),
             log: log, journal: journal)
+        if let earlier { await core.resume(earlier.resumedTunnels(kept: kept)) }
         let (core, store, log) = (core, store, log)
         control = GatewayControl(
             core: core, store: store, log: log, dataPathKind: dataPath.kind, startedAt: clock.wall,
@@ -83,6 +93,32 @@ public final class Gateway: Sendable {
                 core.inbox.put(.readConnectors)
                 log.add(.info, kind: "reloaded", message: "\(caller) had the connectors read again.")
             })
+    }
+
+    /// What an earlier process left for us, if it can be read; otherwise the tunnels are brought up anew.
+    private static func handover(_ boot: BootConfiguration, _ key: SealingKey, _ log: EventLog) -> Handover? {
+        do {
+            return try Handover.take(from: boot.runtimeDirectory, key: key)
+        } catch {
+            log.add(
+                .warning, kind: "handover-failed",
+                message: "What the last process left cannot be used (\(error)): the tunnels are brought up anew.")
+            return nil
+        }
+    }
+
+    /// What carries the packets here.
+    private static func usesKernel(_ choice: BootConfiguration.DataPathChoice, _ logger: Logger) throws -> Bool {
+        guard choice != .userspace else { return false }
+        let esp = KernelESP.probe()
+        if esp.isAvailable { return true }
+        guard choice == .auto else {
+            throw BootConfiguration.Invalid(
+                description: "dataPath kernel: \(esp.whyNot); `gatehouse doctor` says more, and dataPath auto or "
+                    + "userspace carries the packets without it")
+        }
+        logger.info("the data path is userspace: \(esp.whyNot)")
+        return false
     }
 
     /// Brings the stored connectors up and serves until ``stop()``; returns when everything is down again.
@@ -112,14 +148,22 @@ public final class Gateway: Sendable {
             await core.run()
             manager.stopping(status: "closing")
             watcher.stop()
-            try? machine.upkeep.routes.removeAll()
-            await machine.dataPath.shutDown()
+            if await core.isHandedOver {
+                await machine.dataPath.release()
+            } else {
+                try? machine.upkeep.routes.removeAll()
+                await machine.dataPath.shutDown()
+            }
             machine.loop.stop()
             machine.prober.stop()
             group.cancelAll()
         }
+        let isHandedOver = await core.isHandedOver
         log.add(
-            .info, kind: "stopped", message: "Gatehouse stopped: tunnels deleted, interfaces and routes removed.")
+            .info, kind: "stopped",
+            message: isHandedOver
+                ? "Gatehouse stopped for a restart: the tunnels go on without it."
+                : "Gatehouse stopped: tunnels deleted, interfaces and routes removed.")
         log.close()
         await portal.stop()
         try store.close()
@@ -149,6 +193,14 @@ public final class Gateway: Sendable {
         guard !isStopping.exchange(true, ordering: .relaxed) else { return }
         journal.logger.info("stopping: closing the tunnels at their peers")
         core.inbox.put(.supervise(.shutDown))
+    }
+
+    /// Ends for a restart: the state is sealed into the runtime folder and everything in the kernel stays, where it
+    /// goes on carrying packets until the next process takes over.
+    public func handOver() {
+        guard !isStopping.exchange(true, ordering: .relaxed) else { return }
+        journal.logger.info("stopping for a restart: the tunnels stay")
+        core.inbox.put(.handOver)
     }
 
     /// Takes the boot file's log level and reads the stored connectors again. Places, addresses and the data path

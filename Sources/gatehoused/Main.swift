@@ -11,8 +11,9 @@ import UnixSignals
         commandName: "gatehoused",
         abstract: "The Gatehouse gateway: brings IPsec tunnels online and keeps them there.",
         discussion: """
-            Runs in the foreground until SIGTERM or SIGINT, which close every tunnel in an orderly way. SIGHUP reads the \
-            boot file and the stored connectors again. Options win over the boot file.
+            Runs in the foreground until SIGTERM or SIGINT, which close every tunnel in an orderly way. SIGUSR2 ends it for \
+            a restart: tunnels of the kernel data path go on, and the next process takes them over. SIGHUP reads the boot \
+            file and the stored connectors again. Options win over the boot file.
             """)
 
     @Option(help: "The boot file, YAML. Without it /etc/gatehouse/gatehoused.yaml is read if it is there.")
@@ -88,7 +89,7 @@ import UnixSignals
         var logger = Logger(label: "gatehoused")
         logger.logLevel = boot.logLevel.loggerLevel
 
-        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigusr2)
         do {
             let gateway = try await Gateway(boot: boot, logger: logger)
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -98,6 +99,9 @@ import UnixSignals
                     for await signal in signals {
                         if signal == .sighup {
                             await gateway.reload(Result { try bootConfiguration() })
+                        } else if signal == .sigusr2 {
+                            isStopping = true
+                            gateway.handOver()
                         } else if isStopping, signal == .sigint {
                             // Ctrl-C while stopping ends the process at once, for a person who cannot wait.
                             _exit(1)

@@ -38,6 +38,41 @@ struct SnapshotTests {
         pair.expectNothingLeft()
     }
 
+    @Test(arguments: [Pair.Side.a, .b])
+    func whatTheDataPathHasKeptIsNotRekeyed(_ side: Pair.Side) throws {
+        var pair = Pair()
+        pair.connect()
+        pair.drive(.seconds(25))
+        let snapshot = try roundTrip(pair[side].engine.snapshot())
+        let saved = try #require(snapshot.children.first)
+        let installed = try #require(pair[side].children[saved.child.spiIn])
+        #expect(snapshot.children.count == 1 && saved.isTold && !saved.isSuperseded)
+        #expect(saved.usesOutbound == installed.usesOutbound)
+        var bare = installed.child
+        for key in [\ChildSA.encryptionKeyIn, \.encryptionKeyOut, \.integrityKeyIn, \.integrityKeyOut] {
+            bare[keyPath: key] = Secret([])
+        }
+        #expect(saved.child == bare)
+        let up = try #require(snapshot.establishedSAs.first)
+        #expect(snapshot.establishedSAs.count == 1 && up.id == saved.child.ikeSA && up.connection == Pair.id)
+        #expect(snapshot.configurations[Pair.id] != nil)
+
+        pair[side].engine = Engine(
+            restoring: snapshot, kept: [saved.child.spiIn], configuration: EngineConfiguration(), seed: [200, 1],
+            now: pair.now)
+        pair.drive(.seconds(60))
+        #expect(pair.childRekeys(side) == 0)
+        pair.expectConnected()
+        // Both sides begin exchanges: the message IDs still agree.
+        pair.give(.a, .rekeyChild(Pair.id))
+        pair.drive(.seconds(10))
+        pair.give(.b, .rekeyIKE(Pair.id))
+        pair.drive(.seconds(20))
+        pair.expectOnlyOne()
+        pair.expectConnected()
+        #expect(pair.closed(.a).isEmpty && pair.closed(.b).isEmpty)
+    }
+
     @Test(arguments: 0..<12)
     func aRestartInTheMiddleOfAnythingHeals(_ moment: Int) throws {
         var pair = Pair()

@@ -24,11 +24,38 @@ public protocol DataPath: Sendable {
     func move(spiIn: UInt32, to path: Path) async
     /// Nil for an SA that is not installed.
     func counters(spiIn: UInt32) async -> ChildCounters?
+    /// Those of every SA pair that is installed, by inbound SPI.
+    func counters() async -> [UInt32: ChildCounters]
+
+    /// Finds the interfaces that an earlier process left, and the tunnels that they were for. What is on them goes on
+    /// until a successor is installed, ``settle()`` finds them unclaimed, or a while has passed.
+    func inherit() async -> [String: String]
+    /// Takes over pairs that an earlier process installed. Returns those, by inbound SPI, that are all there.
+    func adopt(_ children: [KeptChild]) async -> Set<UInt32>
+    /// Call it once the first set of tunnels is open: what an earlier process left and nobody has claimed is removed.
+    func settle() async
 
     /// What the data path saw; ends when the data path is shut down.
     var events: AsyncStream<DataPathEvent> { get }
     /// Removes every interface and SA of ours. Afterwards nothing is left in the kernel.
     func shutDown() async
+    /// Ends and leaves everything in the kernel as it is, where it goes on without us.
+    func release() async
+}
+
+/// A pair of SAs as an earlier process had installed it.
+public struct KeptChild: Sendable {
+    /// Its keys are not needed and may be empty.
+    public var child: ChildSA
+    public var interface: String
+    /// Packets were sent on it.
+    public var usesOutbound: Bool
+
+    public init(_ child: ChildSA, interface: String, usesOutbound: Bool) {
+        self.child = child
+        self.interface = interface
+        self.usesOutbound = usesOutbound
+    }
 }
 
 /// What has passed through one pair of SAs.
@@ -56,6 +83,12 @@ public enum DataPathEvent: Sendable, Hashable {
     case spent(spiIn: UInt32)
     /// ESP with an SPI that nobody knows, at most once a second for a peer.
     case unknownSPI(UInt32, from: Endpoint)
+    /// An SA has gone from the kernel, or could not be put there: it needs a successor with new keys.
+    case childLost(spiIn: UInt32, reason: String)
+    /// Someone changed what is ours and it has been put right; a sentence without a full stop.
+    case mended(interface: String, String)
+    /// Something could not be put right; a sentence without a full stop.
+    case troubled(String)
     /// The interface was taken away or the device failed.
     case tunnelLost(interface: String, reason: String)
 }

@@ -175,6 +175,16 @@ public final class UserspaceDataPath: DataPath {
         book.withLock { $0.children[spiIn]?.tally.counters }
     }
 
+    public func counters() async -> [UInt32: ChildCounters] {
+        book.withLock { $0.children.mapValues(\.tally.counters) }
+    }
+
+    /// Devices and SAs live as long as the process: there is never anything to take over.
+    public func inherit() async -> [String: String] { [:] }
+    public func adopt(_ children: [KeptChild]) async -> Set<UInt32> { [] }
+    public func settle() async {}
+    public func release() async { await shutDown() }
+
     /// Removes every interface and SA and ends the outbound thread. The ``IOLoop`` goes on, so that IKE can say
     /// goodbye; stop it afterwards.
     public func shutDown() async {

@@ -21,13 +21,11 @@ public struct Doctor: Sendable {
         public var stateDirectory: String
         /// What the configuration says: `auto`, `userspace` or `kernel`.
         public var dataPath: String
-        /// This build has the kernel data path, too.
-        public var hasKernelDataPath: Bool
 
         public init(
             listen: [IPAddress] = [], ikePort: UInt16 = 500, natPort: UInt16 = 4500, peers: [IPAddress] = [],
             remoteNetworks: [IPPrefix] = [], tunnelInterfaces: [String] = [],
-            stateDirectory: String = "/var/lib/gatehouse", dataPath: String = "auto", hasKernelDataPath: Bool = false
+            stateDirectory: String = "/var/lib/gatehouse", dataPath: String = "auto"
         ) {
             self.listen = listen
             self.ikePort = ikePort
@@ -37,7 +35,6 @@ public struct Doctor: Sendable {
             self.tunnelInterfaces = tunnelInterfaces
             self.stateDirectory = stateDirectory
             self.dataPath = dataPath
-            self.hasKernelDataPath = hasKernelDataPath
         }
     }
 

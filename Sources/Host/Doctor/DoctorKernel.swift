@@ -55,6 +55,13 @@ extension Doctor {
     func kernelESP(_ esp: KernelESP) -> Finding {
         let title = "ESP in the kernel"
         switch esp {
+        case .withoutInterfaces(let reason):
+            return Finding(
+                id: "kernel-esp", title: title, state: .warning,
+                detail: "there, but no XFRM interface can be made (\(reason)); tunnels run in userspace, which costs "
+                    + "more of the processor",
+                remedy: "modprobe xfrm_interface; if there is no such module, boot a kernel with CONFIG_XFRM_INTERFACE "
+                    + "(apt install linux-image-amd64)")
         case .available(let suites):
             return Finding(
                 id: "kernel-esp", title: title, state: .ok, detail: "there, with \(suites.joined(separator: " and "))")
@@ -76,9 +83,8 @@ extension Doctor {
     func dataPath(_ esp: KernelESP, _ tunnelDevice: Finding) -> Finding {
         let title = "Data path"
         let hasUserspace = tunnelDevice.state == .ok
-        let hasKernel = plan.hasKernelDataPath && esp.isAvailable
-        let whyNotKernel =
-            plan.hasKernelDataPath ? "this kernel has no ESP" : "this version carries packets in userspace only"
+        let hasKernel = esp.isAvailable
+        let whyNotKernel = esp.whyNot
         func finding(_ state: Finding.State, _ detail: String, _ remedy: String? = nil) -> Finding {
             Finding(id: "data-path", title: title, state: state, detail: detail, remedy: remedy)
         }

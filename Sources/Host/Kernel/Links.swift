@@ -17,11 +17,17 @@ public struct KernelLink: Hashable, Sendable {
     public var isRunning: Bool
     /// The link-layer address; empty for TUN and other point-to-point devices without one.
     public var hardwareAddress: [UInt8]
+    /// The number that ties an XFRM interface to associations and policies (`if_id`); 0 for other kinds.
+    public var interfaceID: UInt32
+    /// The text that whoever made it left on it (`ip link set … alias`).
+    public var alias: String?
 
     public init(
         index: UInt32, name: String, kind: String? = nil, mtu: Int, isUp: Bool, isRunning: Bool,
-        hardwareAddress: [UInt8] = []
+        hardwareAddress: [UInt8] = [], interfaceID: UInt32 = 0, alias: String? = nil
     ) {
+        self.interfaceID = interfaceID
+        self.alias = alias
         self.index = index
         self.name = name
         self.kind = kind
@@ -44,13 +50,18 @@ public struct KernelLink: Hashable, Sendable {
             throw NetlinkMalformed(reason: "a link without index or name")
         }
         let flags = body.host(UInt32.self, at: 8)
+        let info = try attributes[IFLA_LINKINFO]?.nested()
+        let kind = info?[IFLA_INFO_KIND]?.text
+        let xfrm = kind == Self.xfrmKind ? try info?[IFLA_INFO_DATA]?.nested() : nil
         self.init(
-            index: index, name: name,
-            kind: try attributes[IFLA_LINKINFO]?.nested()[IFLA_INFO_KIND]?.text,
+            index: index, name: name, kind: kind,
             mtu: Int(attributes[IFLA_MTU]?.integer(UInt32.self) ?? 0),
             isUp: flags & Self.upFlag != 0, isRunning: flags & Self.runningFlag != 0,
-            hardwareAddress: attributes[IFLA_ADDRESS].map { Array($0.bytes) } ?? [])
+            hardwareAddress: attributes[IFLA_ADDRESS].map { Array($0.bytes) } ?? [],
+            interfaceID: xfrm?[IFLA_XFRM_IF_ID]?.integer(UInt32.self) ?? 0, alias: attributes[IFLA_IFALIAS]?.text)
     }
+
+    static let xfrmKind = "xfrm"
 }
 
 extension Netlink {
@@ -76,6 +87,34 @@ extension Netlink {
         } catch let error where error.isNotFound {
             return nil
         }
+    }
+
+    /// Makes an XFRM interface: what is routed into it leaves by the policies and associations with `interfaceID`, and
+    /// what those let in comes out of it. Fails with EEXIST when the name or the number is taken.
+    ///
+    /// - Parameter alias: a text of up to 255 bytes, which `ip link` shows.
+    public func addXFRMInterface(
+        _ name: String, interfaceID: UInt32, mtu: Int? = nil, alias: String? = nil
+    ) throws(NetlinkError) {
+        var body = Self.linkHeader()
+        body.attribute(IFLA_IFNAME, text: name)
+        if let mtu { body.attribute(IFLA_MTU, value: UInt32(clamping: mtu)) }
+        if let alias { body.attribute(IFLA_IFALIAS, alias.utf8.prefix(255)) }
+        body.nested(IFLA_LINKINFO, isMarked: false) { info in
+            info.attribute(IFLA_INFO_KIND, text: KernelLink.xfrmKind)
+            // No device below: the outer packets follow the routes.
+            info.nested(IFLA_INFO_DATA, isMarked: false) { $0.attribute(IFLA_XFRM_IF_ID, value: interfaceID) }
+        }
+        try request(
+            NetlinkRequest(RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, body), "making the XFRM interface \(name)")
+    }
+
+    /// Leaves a text on an interface.
+    public func setAlias(_ alias: String, of name: String) throws(NetlinkError) {
+        let operation = "naming \(name)"
+        var body = Self.linkHeader(index: try index(of: name, operation))
+        body.attribute(IFLA_IFALIAS, alias.utf8.prefix(255))
+        try request(NetlinkRequest(RTM_NEWLINK, body), operation)
     }
 
     /// Switches an interface on or off, sets its MTU in bytes, or both. What is nil stays as it is.

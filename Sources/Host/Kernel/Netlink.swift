@@ -27,6 +27,8 @@ public final class Netlink: Sendable {
 
     private let connection: Mutex<Connection>
     private let patience: Tick.Span
+    /// Our address on the bus: multicast messages about our own changes carry it.
+    let port: UInt32
 
     /// Opens a socket in the caller's network namespace, or in another one.
     ///
@@ -36,6 +38,7 @@ public final class Netlink: Sendable {
     ) throws(NetlinkError) {
         self.patience = patience
         let socket = try NetlinkSocket.open(bus, in: namespace)
+        port = socket.port
         connection = Mutex(Connection(socket: socket))
     }
 
@@ -45,8 +48,11 @@ public final class Netlink: Sendable {
     }
 
     /// Sends one request and waits for the kernel's yes or no.
-    func request(_ request: NetlinkRequest, _ operation: @autoclosure () -> String) throws(NetlinkError) {
-        _ = try exchange([request], operation)
+    func request(_ request: consuming NetlinkRequest, _ operation: @autoclosure () -> String) throws(NetlinkError) {
+        let isSecret = request.isSecret
+        var requests = [request]
+        defer { if isSecret { for index in requests.indices { requests[index].body.wipe() } } }
+        _ = try exchange(requests, operation)
     }
 
     /// Sends one request and returns what the kernel says before it acknowledges.
@@ -97,7 +103,13 @@ public final class Netlink: Sendable {
                 datagram.message(request, flags: flags, sequence: connection.sequence, port: connection.socket.port)
             }
             let last = connection.sequence
-            try connection.socket.send(datagram.bytes, operation)
+            do throws(NetlinkError) {
+                try connection.socket.send(datagram.bytes, operation)
+            } catch {
+                if requests.contains(where: \.isSecret) { datagram.wipe() }
+                throw error
+            }
+            if requests.contains(where: \.isSecret) { datagram.wipe() }
             var answers: [NetlinkMessage] = []
             var deadline = SystemClock().now + patience
             while !awaited.isEmpty {

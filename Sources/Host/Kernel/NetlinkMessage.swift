@@ -1,4 +1,5 @@
 import Base
+import Glibc
 
 /// One request to the kernel, without the header that the socket puts in front.
 struct NetlinkRequest: Sendable {
@@ -8,8 +9,11 @@ struct NetlinkRequest: Sendable {
     var flags: UInt16
     /// The family's fixed header and the attributes.
     var body: NetlinkWriter
+    /// It holds keys: our copies are wiped when it has been sent.
+    var isSecret: Bool
 
-    init(_ type: some BinaryInteger, flags: Int32 = 0, _ body: NetlinkWriter) {
+    init(_ type: some BinaryInteger, flags: Int32 = 0, _ body: NetlinkWriter, isSecret: Bool = false) {
+        self.isSecret = isSecret
         self.type = UInt16(truncatingIfNeeded: type)
         self.flags = UInt16(truncatingIfNeeded: flags)
         self.body = body
@@ -52,6 +56,12 @@ struct NetlinkWriter: Sendable {
         var inner = NetlinkWriter()
         build(&inner)
         attribute(UInt16(truncatingIfNeeded: type) | (isMarked ? 0x8000 : 0), inner.bytes)
+    }
+
+    /// Overwrites the bytes with zeros and forgets them.
+    mutating func wipe() {
+        bytes.withUnsafeMutableBytes { if let start = $0.baseAddress { explicit_bzero(start, $0.count) } }
+        bytes = []
     }
 
     private mutating func pad() { append(repeatElement(0, count: (4 - bytes.count % 4) % 4)) }

@@ -15,12 +15,23 @@ public struct SocketConfiguration: Hashable, Sendable {
     public var natPort: UInt16 = 4500
     /// Also receive ESP without UDP (IP protocol 50). Off where the kernel carries ESP.
     public var rawESP = true
+    /// The kernel carries ESP: it takes ESP in UDP off the NAT port's sockets, and no IPsec policy touches any of ours.
+    public var isKernelESP = false
     /// Have the kernel join ESP-in-UDP datagrams of one peer (UDP GRO): for the userspace data path.
     public var joinsDatagrams = true
     /// Bytes of kernel buffer asked for, for each socket and direction.
     public var bufferBytes = 8 << 20
 
     public init() {}
+
+    /// The same for a host whose kernel carries ESP.
+    public var forKernelESP: SocketConfiguration {
+        var configuration = self
+        configuration.rawESP = false
+        configuration.joinsDatagrams = false
+        configuration.isKernelESP = true
+        return configuration
+    }
 }
 
 /// The sockets that face the peers: IKE and ESP in UDP on two ports, and raw ESP, for each listen address.
@@ -70,6 +81,16 @@ public final class OutsideSockets: Sendable {
                     try HostFailure.check(
                         result,
                         role == .esp ? "opening raw ESP on \(address)" : "binding UDP \(Endpoint(address, port))"))
+                if configuration.isKernelESP, role != .esp {
+                    let family: Int32 = address.isIPv4 ? 0 : 1
+                    _ = try HostFailure.check(
+                        clinux_bypass_ipsec(descriptor.number, family), "keeping IPsec policies off the IKE sockets")
+                    if role == .nat {
+                        _ = try HostFailure.check(
+                            clinux_esp_in_udp(descriptor.number),
+                            "letting the kernel take ESP in UDP on \(Endpoint(address, port))")
+                    }
+                }
                 let bound = role == .esp ? 0 : UInt16(clamping: clinux_port(descriptor.number))
                 ports[role] = bound
                 sockets.append(Socket(descriptor: descriptor, role: role, address: address, port: bound))

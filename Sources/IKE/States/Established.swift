@@ -45,16 +45,7 @@ extension Engine {
         if let remoteID = sa.remoteID { directory.note(sa.spi, PeerKey(id, remoteID)) }
     }
 
-    func summary(_ sa: IKESA) -> IKESummary {
-        IKESummary(
-            initiatorSPI: sa.initiatorSPI, responderSPI: sa.responderSPI, isInitiator: sa.isInitiator,
-            suite: sa.suite ?? IKESuite(encryption: .aes128, integrity: .sha1, prf: .sha1, group: .modp1024),
-            localID: sa.localID ?? IKEIdentity(sa.path.local.address),
-            remoteID: sa.remoteID ?? IKEIdentity(sa.path.remote.address), path: sa.path,
-            isBehindNAT: sa.nat.isBehindNAT, isPeerBehindNAT: sa.nat.isPeerBehindNAT,
-            establishedAt: sa.establishedAt, rekeyAt: sa.rekeyAt,
-            authentication: sa.authenticated?.summary ?? AuthenticationSummary())
-    }
+    func summary(_ sa: IKESA) -> IKESummary { sa.summary }
 
     // MARK: - Duplicates
 
@@ -215,5 +206,19 @@ extension Engine {
         case .initSent, .authSent, .halfOpen, .closed: break
         }
         close(&sa)
+    }
+}
+
+extension IKESA {
+    /// As the status shows it, once it is established.
+    var summary: IKESummary {
+        IKESummary(
+            initiatorSPI: initiatorSPI, responderSPI: responderSPI, isInitiator: isInitiator,
+            suite: suite ?? IKESuite(encryption: .aes128, integrity: .sha1, prf: .sha1, group: .modp1024),
+            localID: localID ?? IKEIdentity(path.local.address),
+            remoteID: remoteID ?? IKEIdentity(path.remote.address), path: path,
+            isBehindNAT: nat.isBehindNAT, isPeerBehindNAT: nat.isPeerBehindNAT,
+            establishedAt: establishedAt, rekeyAt: rekeyAt,
+            authentication: authenticated?.summary ?? AuthenticationSummary())
     }
 }

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 #include <errno.h>
+#include <linux/xfrm.h>
 #include <netinet/udp.h>
 #include <string.h>
 #include <time.h>
@@ -11,6 +12,12 @@
 #endif
 #ifndef UDP_GRO
 #define UDP_GRO 104
+#endif
+#ifndef UDP_ENCAP
+#define UDP_ENCAP 100
+#endif
+#ifndef UDP_ENCAP_ESPINUDP
+#define UDP_ENCAP_ESPINUDP 2
 #endif
 
 typedef union {
@@ -74,6 +81,24 @@ int clinux_socket(int is_ipv6, int is_esp, const uint8_t *bytes, uint16_t port, 
         return error;
     }
     return fd;
+}
+
+int clinux_esp_in_udp(int fd) { return set(fd, IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP); }
+
+int clinux_bypass_ipsec(int fd, int is_ipv6) {
+    struct xfrm_userpolicy_info policy;
+    memset(&policy, 0, sizeof policy);
+    policy.sel.family = is_ipv6 ? AF_INET6 : AF_INET;
+    policy.action = XFRM_POLICY_ALLOW;
+    policy.lft.soft_byte_limit = policy.lft.hard_byte_limit = XFRM_INF;
+    policy.lft.soft_packet_limit = policy.lft.hard_packet_limit = XFRM_INF;
+    for (int i = 0; i < 2; i++) {
+        policy.dir = i ? XFRM_POLICY_OUT : XFRM_POLICY_IN;
+        if (setsockopt(fd, is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, is_ipv6 ? IPV6_XFRM_POLICY : IP_XFRM_POLICY, &policy,
+                       sizeof policy))
+            return -errno;
+    }
+    return 0;
 }
 
 int clinux_port(int fd) {

@@ -53,6 +53,11 @@ struct Desk: Sendable {
         } while true
     }
 
+    /// Leaves the numbers up to one out, which another process has given.
+    mutating func skipConnections(through id: ConnectionID) {
+        nextConnection = max(nextConnection, id.rawValue == .max ? 1 : id.rawValue + 1)
+    }
+
     /// `span` made longer or shorter by up to `percent`.
     mutating func jittered(_ span: Tick.Span, percent: Int) -> Tick.Span {
         let width = span.nanoseconds / 100 &* Int64(percent)

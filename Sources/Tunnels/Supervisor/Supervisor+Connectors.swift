@@ -9,6 +9,23 @@ extension Supervisor {
         for id in order where !ids.contains(id) { remove(id) }
         order = unique.map(\.id)
         for connector in unique where connectors[connector.id]?.connector != connector { update(connector) }
+        for number in keptNumbers.values { interfaces.give(number) }
+        keptNumbers = [:]
+        // Those that nobody defines any more.
+        for tunnel in resumed.values.sorted(by: { $0.connection < $1.connection }) {
+            desk.effects.append(.ike(.remove(tunnel.connection)))
+        }
+        resumed = [:]
+    }
+
+    mutating func resume(_ tunnels: [ResumedTunnel]) {
+        for tunnel in tunnels {
+            resumed[tunnel.tunnel] = tunnel
+            if keptNumbers[tunnel.tunnel] == nil, let number = number(of: tunnel.interface), interfaces.reserve(number) {
+                keptNumbers[tunnel.tunnel] = number
+            }
+            desk.skipConnections(through: tunnel.connection)
+        }
     }
 
     private mutating func remove(_ id: String) {
@@ -73,13 +90,14 @@ extension Supervisor {
             return
         }
         if !keeper.isEnabled {
-            let number = interfaces.take()
+            let number = keptNumbers.removeValue(forKey: wanted.name) ?? interfaces.take()
             let interface = configuration.interfacePrefix + String(number)
             keysByInterface[interface] = key
+            let resumed = self.resumed.removeValue(forKey: wanted.name)
             visit(key) {
                 $0.tunnel = wanted
                 $0.initiation = connector.initiation
-                $0.enable(interface: interface, &$1)
+                $0.enable(interface: interface, resuming: resumed, &$1)
             }
             return
         }
@@ -137,7 +155,7 @@ extension Supervisor {
         guard let interface = keepers[key]?.interface else { return }
         visit(key) { $0.disable(why, &$1) }
         keysByInterface[interface] = nil
-        if let number = Int(interface.dropFirst(configuration.interfacePrefix.count)) { interfaces.give(number) }
+        if let number = number(of: interface) { interfaces.give(number) }
     }
 
     // MARK: - Claims on remote networks

@@ -31,6 +31,10 @@ public struct Supervisor: Sendable {
     /// Enabled connectors that claim a remote network, the first to come first.
     var claims: [IPPrefix: [String]] = [:]
     var interfaces = InterfaceNumbers()
+    /// Numbers that wait for the tunnel which had them in an earlier run.
+    var keptNumbers: [String: Int] = [:]
+    /// Tunnels of an earlier process that wait for their definitions, by name.
+    var resumed: [String: ResumedTunnel] = [:]
     private var nextKey = 0
 
     private var touched: [String] = []
@@ -50,6 +54,16 @@ public struct Supervisor: Sendable {
     public init(configuration: SupervisorConfiguration, random: SeededRandom, now: Tick) {
         self.configuration = configuration
         desk = Desk(configuration: configuration, random: random, now: now)
+        for (tunnel, interface) in configuration.keptInterfaces {
+            guard let number = number(of: interface), interfaces.reserve(number) else { continue }
+            keptNumbers[tunnel] = number
+        }
+    }
+
+    /// N of `ghN`.
+    func number(of interface: String) -> Int? {
+        guard interface.hasPrefix(configuration.interfacePrefix) else { return nil }
+        return Int(interface.dropFirst(configuration.interfacePrefix.count)).flatMap { (0..<65_535).contains($0) ? $0 : nil }
     }
 
     // MARK: - Turns
@@ -61,6 +75,8 @@ public struct Supervisor: Sendable {
         switch input {
         case .connectors(let wanted):
             if leaving == nil { apply(wanted) }
+        case .resume(let tunnels):
+            resume(tunnels)
         case .ike(let event):
             receive(event)
         case .installChild(let child, let outbound):
@@ -115,6 +131,21 @@ public struct Supervisor: Sendable {
     /// The tunnel that a connection of the engine stands for.
     public func tunnel(of connection: ConnectionID) -> String? {
         desk.owners[connection].flatMap { keepers[$0]?.name }
+    }
+
+    /// The tunnels that have a connection, for a successor of this process.
+    public var handedOver: [(tunnel: String, interface: String, connection: ConnectionID)] {
+        order.flatMap { connectors[$0]?.tunnels ?? [] }.compactMap { key in
+            guard let keeper = keepers[key], let interface = keeper.interface, let connection = keeper.connection else {
+                return nil
+            }
+            return (keeper.name, interface, connection)
+        }
+    }
+
+    /// The name of the tunnel that a child belongs to, by the child's inbound SPI.
+    public func tunnel(ofChild spiIn: UInt32) -> String? {
+        desk.childOwners[spiIn].flatMap { keepers[$0]?.name }
     }
 
     private mutating func begin(_ now: Tick) {
@@ -242,6 +273,18 @@ struct InterfaceNumbers: Sendable {
         if let number = free.popLast() { return number }
         defer { next += 1 }
         return next
+    }
+
+    /// Takes one number out; false when it is taken.
+    mutating func reserve(_ number: Int) -> Bool {
+        if let place = free.firstIndex(of: number) {
+            free.remove(at: place)
+            return true
+        }
+        guard number >= next else { return false }
+        free.insert(contentsOf: (next..<number).reversed(), at: 0)
+        next = number + 1
+        return true
     }
 
     mutating func give(_ number: Int) {

@@ -7,6 +7,8 @@ public struct SupervisorConfiguration: Hashable, Sendable {
     public var dataPath = "userspace"
     /// Interfaces are called this and a number.
     public var interfacePrefix = "gh"
+    /// Interfaces that an earlier run left, by the tunnel's name: the tunnel gets the same one again.
+    public var keptInterfaces: [String: String] = [:]
     /// The UDP ports that our IKE sockets are bound to.
     public var ikePort: UInt16 = 500
     public var natPort: UInt16 = 4500

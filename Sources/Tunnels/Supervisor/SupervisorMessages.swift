@@ -5,6 +5,9 @@ public import IKE
 public enum SupervisorInput: Sendable {
     /// All connectors as they should be. What did not change is not touched.
     case connectors([Connector])
+    /// Before the first connectors: tunnels as an earlier process had them, with SAs that stand. One whose terms are no
+    /// longer those of its definition is brought up anew.
+    case resume([ResumedTunnel])
     /// An event of the IKE engine.
     case ike(IKE.Event)
     /// The engine asks for a child to be installed; ``SupervisorEffect/installChild(_:interface:outbound:)`` follows.
@@ -26,6 +29,30 @@ public enum SupervisorInput: Sendable {
 
     /// Which SAs to replace.
     public enum Phase: String, Codable, Sendable, CaseIterable { case ike, child, both }
+}
+
+/// A tunnel as an earlier process left it, whose engine's state goes on in ours.
+public struct ResumedTunnel: Sendable {
+    public var tunnel: String
+    public var interface: String
+    public var connection: ConnectionID
+    /// What its SAs were made by.
+    public var terms: ConnectionConfiguration
+    public var phase1: [(id: IKESAID, summary: IKESummary)]
+    /// The children that the data path still has.
+    public var children: [(child: ChildSA, isSuperseded: Bool)]
+
+    public init(
+        tunnel: String, interface: String, connection: ConnectionID, terms: ConnectionConfiguration,
+        phase1: [(id: IKESAID, summary: IKESummary)], children: [(child: ChildSA, isSuperseded: Bool)]
+    ) {
+        self.tunnel = tunnel
+        self.interface = interface
+        self.connection = connection
+        self.terms = terms
+        self.phase1 = phase1
+        self.children = children
+    }
 }
 
 /// What the supervisor wants done. The caller carries effects out in order.

@@ -168,7 +168,8 @@ struct TunnelKeeper: Sendable {
 
     // MARK: - Interface
 
-    mutating func enable(interface: String, _ desk: inout Desk) {
+    /// - Parameter earlier: what an earlier process had of this tunnel; it goes on if the terms are the same.
+    mutating func enable(interface: String, resuming earlier: ResumedTunnel? = nil, _ desk: inout Desk) {
         self.interface = interface
         linkFailures = 0
         failures = 0
@@ -176,12 +177,20 @@ struct TunnelKeeper: Sendable {
         isConnectingAnnounced = false
         lastError = nil
         repeated = nil
+        if let earlier { resume(earlier, &desk) }
         openLink(&desk)
     }
 
     mutating func openLink(_ desk: inout Desk) {
         guard let interface else { return }
-        let wanted = tunnel.link(interface: interface)
+        // SAs of an earlier process have their suite already.
+        let current = link == .none ? currentChildren.last : nil
+        let wanted =
+            current.map {
+                tunnel.link(
+                    interface: interface, suite: $0.suite, isUDPEncapsulated: $0.path.isNATPort,
+                    outsideFamily: $0.path.remote.address.family)
+            } ?? tunnel.link(interface: interface)
         wantedLink = wanted
         link = .opening
         desk.timers.remove(.tunnel(key, .link))
@@ -193,6 +202,7 @@ struct TunnelKeeper: Sendable {
         link = .open
         linkFailures = 0
         if connection == nil { configure(&desk) }
+        if isUp { scheduleProbe(.milliseconds(500), &desk) }
         if attempt == .none, !isCleared { startAttempt(&desk) }
     }
 

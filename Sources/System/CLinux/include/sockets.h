@@ -36,6 +36,10 @@ enum { CLINUX_BATCH = 64 };
 // Opens a non-blocking UDP socket, or a raw socket for ESP, and binds it. IPv6 sockets are IPv6 only. Packets are sent
 // with DF clear and TTL 64. With `gro`, received UDP datagrams may come joined.
 int clinux_socket(int is_ipv6, int is_esp, const uint8_t *address, uint16_t port, int buffer_bytes, int gro);
+// Has the kernel take ESP in UDP (RFC 3948) off a UDP socket and decrypt it; IKE still comes up to us.
+int clinux_esp_in_udp(int fd);
+// Keeps a socket's packets out of all IPsec policies, both ways.
+int clinux_bypass_ipsec(int fd, int is_ipv6);
 // The port that a socket is bound to.
 int clinux_port(int fd);
 // Reads up to `count` (at most CLINUX_BATCH) datagrams; the nth lands at buffers + n * stride. 0: nothing to read.

@@ -6,12 +6,25 @@ import Glibc
 public enum KernelESP: Hashable, Sendable {
     /// The suites that it takes, by the kernel's names.
     case available([String])
+    /// ESP, and no XFRM interfaces to route packets into, in the kernel's words.
+    case withoutInterfaces(String)
     /// No ESP at all, in the kernel's words.
     case missing(String)
     /// It did not let us try.
     case unknown(String)
 
+    /// Tunnels can run in the kernel.
     public var isAvailable: Bool { if case .available = self { true } else { false } }
+
+    /// Why they cannot, as a clause; empty when they can.
+    public var whyNot: String {
+        switch self {
+        case .available: ""
+        case .withoutInterfaces(let reason): "this kernel makes no XFRM interfaces (\(reason))"
+        case .missing(let reason): "this kernel has no ESP (\(reason))"
+        case .unknown(let reason): "ESP in the kernel could not be tried (\(reason))"
+        }
+    }
 
     /// Installs a security association between two addresses that nobody has (TEST-NET-1, RFC 5737) and takes it away
     /// at once: in an empty network namespace where we may make one, else in this one, where no policy points at it.
@@ -81,7 +94,22 @@ public enum KernelESP: Hashable, Sendable {
             }
             return .missing("the kernel is built without XFRM")
         }
-        return taken.isEmpty ? .missing(refusal) : .available(taken)
+        guard !taken.isEmpty else { return .missing(refusal) }
+        if let reason = whyNoInterface() { return .withoutInterfaces(reason) }
+        return .available(taken)
+    }
+
+    /// Makes an XFRM interface and takes it away; nil when that works.
+    private static func whyNoInterface() -> String? {
+        let name = "ghtry\(UInt32.random(in: 0...999_999_999))"
+        do throws(NetlinkError) {
+            let netlink = try Netlink()
+            try netlink.addXFRMInterface(name, interfaceID: UInt32.random(in: 0x5000_0000...0x5FFF_FFFF))
+            try netlink.deleteLink(name)
+            return nil
+        } catch {
+            return error.kernelText ?? String(cString: strerror(error.errno))
+        }
     }
 
     private static let source = UInt32(0xC000_0201).bigEndian  // 192.0.2.1
