@@ -74,7 +74,9 @@ import Testing
         let opened = supervisor.receive(.linkOpened(interface: "gh7"), now: .zero)
         #expect(inputs(opened).isEmpty)
         #expect(supervisor.status(now: .zero, wall: { _ in WallTime(nanoseconds: 0) })[0].state == .online)
-        let routes = opened.compactMap { if case .setRoutes(let routes) = $0 { routes } else { nil } }.last ?? []
+        let routes = opened.compactMap { effect -> [TunnelRoute]? in
+            if case .setRoutes(let routes) = effect { routes } else { nil }
+        }.last ?? []
         #expect(routes.contains { $0.interface == "gh7" && $0.metric == 100 })
 
         // The other tunnel gets a connection that the engine does not have yet.
