@@ -19,7 +19,7 @@ import tempfile
 import time
 
 MEMORY = 1024  # MiB
-DISK = 192 << 20  # bytes; the disk that brings CONTENT has the same size in every run, which a restored machine expects
+DISK = 384 << 20  # bytes; the disk that brings CONTENT has the same size in every run, which a restored machine expects
 
 
 class Guest:

@@ -100,7 +100,8 @@ SFDISK
     # The boot loader: its first sector, and its core in a partition of its own (BIOS); a file (UEFI).
     modules=(part_gpt fat search search_label normal linux loadenv configfile test echo serial terminal sleep)
     grub-mkimage -O i386-pc -o "$work/core" -p /grub -c "$root/Firmware/image/grub-early.cfg" biosdisk "${modules[@]}"
-    grub-mkimage -O x86_64-efi -o "$work/efi" -p /grub -c "$root/Firmware/image/grub-early.cfg" "${modules[@]}"
+    grub-mkimage -O x86_64-efi -o "$work/efi" -p /grub -c "$root/Firmware/image/grub-early.cfg" efi_gop efi_uga \
+        "${modules[@]}"
     cp /usr/lib/grub/i386-pc/boot.img "$work/first"
     # Where the core begins (boot.img), and where what follows its own first sector begins (diskboot.img in the core).
     little_endian "$first" | dd of="$work/first" bs=1 seek=$((0x5c)) conv=notrunc status=none
