@@ -135,16 +135,13 @@ traffic() {
     done_with "20 pings, none lost"
 }
 
-# pings_begin [INTERVAL]: a stream of pings in the background; pings_end tells what became of it in $sent and $lost.
-pings_begin() { start pings client ping -n -q -i "${1:-0.05}" -W 3 "$vpc"; }
+# pings_begin [INTERVAL]: a stream of pings in the background; pings_end tells what became of it in $sent and $lost. Lost
+# is what was not answered before the last answer: what comes after that was still under way.
+pings_begin() { start pings client ping -n -i "${1:-0.05}" -W 3 "$vpc"; }
 pings_end() {
-    local text
     stop pings INT || true
-    text=$(grep transmitted "$folder/pings.log" | tail -n 1)
-    [[ $text =~ ([0-9]+)\ packets\ transmitted,\ ([0-9]+)\ received ]] || die "ping said nothing: $text"
-    # The last one may still have been on its way.
-    sent=${BASH_REMATCH[1]} lost=$((BASH_REMATCH[1] - BASH_REMATCH[2]))
-    ((lost <= 0)) || lost=$((lost - 1))
+    read -r sent lost < <(awk -F 'icmp_seq=' '/bytes from/ { number = $2 + 0; if (!seen[number]++) answered++
+        if (number > last) last = number } END { print last + 0, last - answered }' "$folder/pings.log")
     rm -f "$folder/pings.log"
 }
 none_lost() {
@@ -171,6 +168,12 @@ nothing_in_clear() {
 (src net $remote_network and dst net $local_network)" 2>/dev/null | head -n 3)
     [[ -z $clear ]] || die "In the clear: $clear"
     done_with "nothing was seen in the clear"
+}
+
+# events KIND: how often that has happened, by the gateway's log.
+events() {
+    gatehouse gateway events --limit 500 --json |
+        jq -s "[.[] | if type == \"array\" then .[] else . end | select(.kind == \"$1\")] | length"
 }
 
 # tells WORDS: the gateway's events speak of it.
