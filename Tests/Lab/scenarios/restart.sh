@@ -1,5 +1,5 @@
-# Ten restarts of gatehoused with tunnels up and pings 100 times a second: none is lost and no SA is renewed, and afterwards
-# both sides agree on message IDs. Nothing goes in the clear.
+# Ten restarts of gatehoused with tunnels up and pings 100 times a second: hardly one is lost and no SA is renewed, and
+# afterwards both sides agree on message IDs. Nothing goes in the clear.
 # seconds: 400
 data_path=kernel
 aws_endpoint 1
@@ -16,7 +16,8 @@ for _ in {1..10}; do
     gateway_starts
     online 2
 done
-none_lost
+pings_end
+check "of $sent pings $lost were lost, at most one a restart" test "$lost" -le 10
 check "no SA was renewed" same_keys
 is_left() { [[ -e $folder/gateway/run/handover.sealed ]]; }
 check "what was handed over is used up" eval '! is_left'
