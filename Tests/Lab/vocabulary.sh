@@ -140,8 +140,8 @@ traffic() {
 pings_begin() { start pings client ping -n -i "${1:-0.05}" -W 3 "$vpc"; }
 pings_end() {
     stop pings INT || true
-    read -r sent lost < <(awk -F 'icmp_seq=' '/bytes from/ { number = $2 + 0; if (!seen[number]++) answered++
-        if (number > last) last = number } END { print last + 0, last - answered }' "$folder/pings.log")
+    read -r sent lost <<<"$(awk -F 'icmp_seq=' '/bytes from/ { number = $2 + 0; if (!seen[number]++) answered++
+        if (number > last) last = number } END { print last + 0, last - answered }' "$folder/pings.log")"
     rm -f "$folder/pings.log"
 }
 none_lost() {
