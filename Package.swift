@@ -139,7 +139,7 @@ let package = Package(
         tests("Store", ["Base", "Cryptography", "IKE", "Tunnels", grdb]),
         tests("Host", ["Base", "Cryptography", "ESP", "IKE", "Tunnels", "CLinux"]),
         .target(
-            name: "PortalFake", dependencies: ["Base", "Cryptography", "IKE", "Tunnels", "Portal"],
+            name: "PortalFake", dependencies: ["Base", "Cryptography", "Identity", "IKE", "Tunnels", "Portal"],
             path: "Tests/PortalFake", swiftSettings: strict),
         tests("Portal", ["PortalFake", "Base", "Cryptography", "JSONText", "Tunnels", logging]),
         tests("gatehouse", ["PortalFake", "TestCertificates", "Portal", "Base", "Cryptography", "IKE", "JSONText", "Tunnels", logging]),

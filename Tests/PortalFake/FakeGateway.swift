@@ -59,7 +59,7 @@ public final class FakeGateway: GatewayAPI {
         }
     }
 
-    private func note(_ call: String, _ caller: Caller? = nil) throws {
+    func note(_ call: String, _ caller: Caller? = nil) throws {
         try with { state in
             state.calls.append(call)
             if let caller { state.callers.append(caller) }

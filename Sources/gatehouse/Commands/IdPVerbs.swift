@@ -118,14 +118,22 @@ struct IdPMetadataCommand: AsyncParsableCommand {
         commandName: "metadata", abstract: "Writes our SAML metadata for an identity provider, to upload there.")
     @Argument(help: "The provider's name.")
     var name: String
+    @Option(
+        help: ArgumentHelp("How browsers reach this gateway, such as https://gate.example.com.", valueName: "url"))
+    var url: String?
     @OptionGroup var shared: SharedOptions
 
     func run() async throws {
+        let address = try url.map { text in
+            guard let address = SiteAddress(text) else {
+                throw CommandFailure("--url: '\(text)' is no address such as https://gate.example.com", isUsage: true)
+            }
+            return address
+        }
         let all = try await shared.client.identityProviders()
         let provider = try all.find(name)
-        guard let acsURL = all.acsURL, let logoutURL = all.logoutURL else {
-            throw CommandFailure(
-                "the boot file does not say where the sign-in pages are: set portal: url: in it and restart gatehoused")
+        guard let acsURL = address?.acsURL ?? all.acsURL, let logoutURL = address?.logoutURL ?? all.logoutURL else {
+            throw CommandFailure("say how browsers reach this gateway: --url https://gate.example.com", isUsage: true)
         }
         Terminal.say(ServiceProviderMetadata.document(for: provider, acsURL: acsURL, logoutURL: logoutURL))
     }

@@ -53,7 +53,7 @@ enum IdPText {
             ].compactMap { $0 }.joined(separator: ", and "))
         line("sites", provider.sites?.joined(separator: ", ") ?? "all")
         lines.append("\nTo type into the provider's console:")
-        line(names?.names.acs ?? "ACS URL", all.acsURL ?? "(set portal: url: in the boot file)")
+        line(names?.names.acs ?? "ACS URL", all.acsURL ?? "https://…/user/external/saml at this gateway")
         line(names?.names.audience ?? "SP entity ID", provider.entityID)
         if let certificate = provider.certificate {
             line("our certificate", "SHA-256 \(certificate.fingerprint); 'gatehouse idp metadata \(provider.id)' has it")

@@ -1,0 +1,50 @@
+import Identity
+import Portal
+import Store
+import Tunnels
+
+extension GatewayControl {
+    func identityProviders() async throws -> IdentityProviders {
+        let stored = try refusing { () throws(StoreError) in try store.identityProviders() }
+        let now = store.wall()
+        let warnings = stored.broken.map(\.description) + stored.providers.flatMap { $0.warnings(now: now) }
+        let providers = stored.providers.map { provider in
+            var provider = provider
+            provider.key = nil
+            return provider
+        }
+        return IdentityProviders(providers: providers, address: nil, warnings: warnings)
+    }
+
+    func saveIdentityProvider(
+        _ provider: IdentityProvider, replacing: Bool, caller: Caller
+    ) async throws -> IdentityProviders {
+        var provider = provider
+        let stored = try refusing { () throws(StoreError) in try store.identityProviders().providers }
+            .first { $0.id == provider.id }
+        if provider.key == nil, let certificate = provider.certificate, certificate == stored?.certificate {
+            provider.key = stored?.key
+        }
+        let faults = provider.faults
+        guard faults.isEmpty else { throw APIError.invalid(faults.joined(separator: " ")) }
+        let complete = provider
+        let change = Change(actor: caller.description, reason: complete.allowsSHA1 ? "SHA-1 is allowed" : nil)
+        try refusing { () throws(StoreError) in try store.save(complete, replacing: replacing, by: change) }
+        log.add(
+            .info, kind: replacing ? "identity-provider-changed" : "identity-provider-added",
+            message: "\(caller) \(replacing ? "changed" : "added") the identity provider \(complete.id).")
+        if complete.allowsSHA1 {
+            log.add(
+                .warning, kind: "sha1-allowed",
+                message: "The identity provider \(complete.id) may sign with SHA-1, which can be forged.")
+        }
+        return try await identityProviders()
+    }
+
+    func removeIdentityProvider(id: String, caller: Caller) async throws {
+        try refusing { () throws(StoreError) in
+            try store.removeIdentityProvider(id, by: Change(actor: caller.description))
+        }
+        log.add(.info, kind: "identity-provider-removed", message: "\(caller) removed the identity provider \(id).")
+    }
+}

@@ -1,0 +1,22 @@
+public import Identity
+public import Portal
+
+extension FakeGateway {
+    public func identityProviders() async throws -> IdentityProviders {
+        try note("identity providers")
+        return IdentityProviders(providers: [], address: SiteAddress("https://gate.example"), warnings: [])
+    }
+
+    public func saveIdentityProvider(
+        _ provider: IdentityProvider, replacing: Bool, caller: Caller
+    ) async throws -> IdentityProviders {
+        try note("\(replacing ? "replace" : "add") identity provider \(provider.id)", caller)
+        var provider = provider
+        provider.key = nil
+        return IdentityProviders(providers: [provider], address: SiteAddress("https://gate.example"), warnings: [])
+    }
+
+    public func removeIdentityProvider(id: String, caller: Caller) async throws {
+        try note("remove identity provider \(id)", caller)
+    }
+}
