@@ -108,10 +108,12 @@ struct Field {
             ImportError(.invalidKey, at: place, field: name, reason, remedy: remedy)
         }
         let bytes = Array(text.utf8)
-        if placeholders.contains(text) || text == "pre-shared-key" || (text.hasPrefix("<") && text.hasSuffix(">")) {
+        if let standIn = placeholders.contains(text) ? "'\(text)'" : KeyStandIn.name(text) {
             throw ImportError(
-                .placeholder, at: place, field: name, "there is a placeholder in the place of the pre-shared key",
-                remedy: "This is an example and no download of a connection of yours. " + ImportError.downloadAgain)
+                .placeholder, at: place, field: name,
+                "there is a placeholder in the place of the pre-shared key: \(standIn)",
+                remedy: "This is an example, or the key was taken out before the text was passed on. "
+                    + ImportError.downloadAgain)
         }
         guard !bytes.isEmpty else {
             throw ImportError(
