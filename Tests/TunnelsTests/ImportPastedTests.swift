@@ -152,6 +152,17 @@ import Tunnels
         #expect(Outcome(generic + "\nfor our \(device)\n").plan != nil)
     }
 
+    @Test(arguments: [
+        ("add vpn tunnel 1 type numbered local 169.254.44.234 remote 169.254.44.233 peer AWS_1", "Check Point"),
+        ("/ip/ipsec/peer add address=203.0.113.5/32", "MikroTik"),
+    ])
+    func refusesCommandsOfDevicesWithoutReaderByName(command: String, device: String) {
+        let error = Outcome("! from our wiki\n\(command)\n").error
+        #expect(error?.kind == .unreadableFormat)
+        #expect(error?.line == 2)
+        #expect(error?.reason.contains(device) == true)
+    }
+
     @Test func refusesAPolicyBasedIOSConfigurationByName() {
         let text = "crypto isakmp policy 10\ncrypto map VPN 10 ipsec-isakmp\n set peer 203.0.113.5\n"
         let error = Outcome(text).error

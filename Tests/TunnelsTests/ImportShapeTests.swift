@@ -245,6 +245,14 @@ import Tunnels
         #expect(error.remedy.contains("Generic or strongSwan"))
     }
 
+    @Test func readsTheHeaderInAnyCase() throws {
+        let error = try #require(Outcome("! Your VPN connection ID : vpn-44a8938f\n! IPSec Tunnel #1\n").error)
+        #expect(error.reason.contains("a type of device that Gatehouse does not know"))
+        #expect(error.line == 1)
+        let other = generic.replacing("Your VPN Connection ID", with: "Your VPN connection ID")
+        #expect(Outcome(other).plan?.connectionID == Outcome(generic).plan?.connectionID)
+    }
+
     @Test(arguments: ["...", "…", "<snip>", "[...]"])
     func refusesShortenedText(mark: String) throws {
         let error = try #require(Outcome(generic.replacing("#2: IPsec Configuration", with: mark)).error)

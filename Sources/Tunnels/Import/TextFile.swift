@@ -33,12 +33,12 @@ enum TextFile {
         for line in document.lines where line.text.containsBytes(" ID") {
             let text = withoutLeader(line.text)
             guard text.hasPrefix("Your "), let field = Field(labelled: text, line: line.number) else { continue }
-            switch field.name {
-            case "Your VPN Connection ID":
+            switch field.name.lowercased() {
+            case "your vpn connection id":
                 try set(&connection.connectionID, field, prefix: "vpn-", warnings: &connection.warnings)
-            case "Your Virtual Private Gateway ID", "Your VPN Gateway ID", "Your Transit Gateway ID":
+            case "your virtual private gateway id", "your vpn gateway id", "your transit gateway id":
                 try set(&connection.vpnGatewayID, field, prefix: nil, warnings: &connection.warnings)
-            case "Your Customer Gateway ID":
+            case "your customer gateway id":
                 try set(&connection.customerGatewayID, field, prefix: "cgw-", warnings: &connection.warnings)
             default: break
             }

@@ -14,7 +14,8 @@ struct DeviceWithoutReader: ImportFormat {
     }
 
     private static let commands: [(start: String, name: String)] = [
-        ("/ip ipsec", "MikroTik RouterOS"), ("create net ipsec", "F5 BIG-IP"), ("tmsh create net ipsec", "F5 BIG-IP"),
+        ("/ip ipsec", "MikroTik RouterOS"), ("/ip/ipsec", "MikroTik RouterOS"), ("create net ipsec", "F5 BIG-IP"),
+        ("tmsh create net ipsec", "F5 BIG-IP"), ("add vpn tunnel ", "Check Point"),
     ]
 
     private static let names: [(word: StaticString, name: String)] = [
@@ -22,7 +23,8 @@ struct DeviceWithoutReader: ImportFormat {
         ("Firebox", "WatchGuard"), ("ZyXEL", "Zyxel ZyWALL"), ("Zyxel", "Zyxel ZyWALL"), ("ZyWALL", "Zyxel ZyWALL"),
         ("BIG-IP", "F5 BIG-IP"), ("F5 Networks", "F5 BIG-IP"), ("Barracuda", "Barracuda"), ("Sophos", "Sophos"),
         ("Astaro", "Sophos"), ("Meraki", "Cisco Meraki"), ("Check Point", "Check Point"),
-        ("Checkpoint", "Check Point"), ("CGW Tunnel IP", "Check Point"), ("Citrix", "Citrix"),
+        ("Checkpoint", "Check Point"), ("CGW Tunnel IP", "Check Point"), ("SmartDashboard", "Check Point"),
+        ("SmartConsole", "Check Point"), ("Gaia", "Check Point"), ("Citrix", "Citrix"),
     ]
 
     private static func device(_ document: ImportDocument) -> (name: String, line: ImportDocument.Line)? {

@@ -61,7 +61,9 @@ enum ImportFormats {
         guard !document.lines.isEmpty else {
             throw ImportError(.unknownFormat, "the file is empty", remedy: ImportError.downloadAgain)
         }
-        if let line = document.lines.first(where: { $0.text.containsBytes("Your VPN Connection ID") }) {
+        if let line = document.lines.first(where: {
+            $0.text.containsBytes("Your VPN Connection ID") || $0.text.containsBytes("Your VPN connection ID")
+        }) {
             throw ImportError(
                 .unknownFormat, at: Place(line: line.number),
                 "this is an AWS download for a type of device that Gatehouse does not know; it reads \(readable)",
