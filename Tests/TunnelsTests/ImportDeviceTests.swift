@@ -171,6 +171,114 @@ import Tunnels
         #expect(plan.warnings.contains { $0.contains("169.254.255.6 is our own inside address") })
     }
 
+    /// AWS's BGP text for SonicOS: both policies have one name, and each neighbour is our own address.
+    @Test func tellsSonicOSPoliciesOfOneNameApartByTheirSections() throws {
+        func section(_ number: Int, _ remote: String, _ key: String, _ inside: String) -> String {
+            """
+            ! IPSec Tunnel !\(number)
+            vpn policy tunnel-interface vpn-44a8938f-1
+            gateway primary \(remote)
+            auth-method shared-secret
+            shared-secret \(key)
+            ike-id local ip 198.51.100.7
+            end
+            proposal ipsec lifetime 3600
+            proposal ipsec encryption aes128
+            tunnel-interface vpn T\(number)
+            ip \(inside) netmask 255.255.255.252
+            router bgp 65000
+            neighbor \(inside) remote-as 7224
+
+            """
+        }
+        let one = section(1, "203.0.113.193", "firstKey_0123456789", "169.254.44.242")
+        let two = section(2, "203.0.113.225", "secondKey_0123456789", "169.254.44.114")
+        let plan = try #require(Outcome(one + two).plan)
+        #expect(plan.tunnels.map(\.tunnel.phase1.remoteAddress?.description) == ["203.0.113.193", "203.0.113.225"])
+        #expect(plan.tunnels[1].tunnel.phase1.psk == Secret(Array("secondKey_0123456789".utf8)))
+        #expect(plan.tunnels[1].tunnel.inside?.localAddress.description == "169.254.44.114/30")
+        #expect(plan.tunnels[1].tunnel.bgp?.neighbor == IPAddress("169.254.44.113"))
+        #expect(plan.warnings.contains { $0.contains("line 16, gateway") && $0.contains("line 3") })
+        // In one section it is a contradiction.
+        #expect(Outcome(one + two.replacing("! IPSec Tunnel !2\n", with: "")).error?.kind == .contradiction)
+    }
+
+    /// VyOS 1.4 names its peers, and behind a NAT it says who it is apart from its address.
+    @Test func takesTheIdentityOfVyOSForOurAddressBehindANAT() throws {
+        let text = """
+            set vpn ipsec ike-group AWS lifetime '28800'
+            set vpn ipsec site-to-site peer AWS_1 authentication local-id '198.51.100.7'
+            set vpn ipsec site-to-site peer AWS_1 authentication mode 'pre-shared-secret'
+            set vpn ipsec site-to-site peer AWS_1 authentication pre-shared-secret 'firstKey_0123456789'
+            set vpn ipsec site-to-site peer AWS_1 authentication remote-id '203.0.113.5'
+            set vpn ipsec site-to-site peer AWS_1 local-address '10.0.2.15'
+            set vpn ipsec site-to-site peer AWS_1 remote-address '203.0.113.5'
+            set vpn ipsec site-to-site peer AWS_1 vti bind 'vti0'
+            set interfaces vti vti0 address '169.254.61.114/30'
+            """
+        let plan = try #require(Outcome(text).plan)
+        #expect(plan.tunnels[0].tunnel.phase1.localAddress == IPAddress("198.51.100.7"))
+        #expect(!plan.warnings.contains { $0.contains("is private") })
+    }
+
+    /// Notes show the settings alone, without the lines that say where to click.
+    @Test func readsPfSenseSettingsWithoutTheStepsAroundThem() throws {
+        func settings(_ number: Int, _ remote: String, _ key: String) -> String {
+            """
+            General information
+             b. Key Exchange version :V2
+             e. Remote Gateway: \(remote)
+             f. Description: Amazon-IKE-vpn-0a1b2c3d4e5f60718-\(number)
+             Phase 1 proposal (Authentication)
+             a. Authentication Method: Mutual PSK
+             e. Pre-Shared Key: \(key)
+             Phase 1 proposal (Algorithms)
+             a. Encryption algorithm : aes256
+             b. Hash algorithm : sha256
+             c. DH key group : 14
+             d. Lifetime : 28800 seconds
+            Then the second phase:
+             Phase 2 proposal (SA/Key Exchange)
+             b. Encryption algorithms : aes128
+             c. Hash algorithms : hmac-sha1-96
+             d. PFS key group :   2
+            e. Lifetime : 3600 seconds
+
+            """
+        }
+        let plan = try #require(
+            Outcome(
+                settings(0, "203.0.113.5", "firstKey_0123456789") + settings(1, "203.0.113.9", "otherKey_0123456789")
+            ).plan)
+        #expect(plan.tunnels.map(\.tunnel.phase1.remoteAddress?.description) == ["203.0.113.5", "203.0.113.9"])
+        #expect(plan.tunnels[0].tunnel.phase1.encryption == [.aes256])
+        #expect(plan.tunnels[0].tunnel.phase2.encryption == [.aes128])
+        #expect(plan.tunnels[1].tunnel.phase2.lifetimeSeconds == 3600)
+    }
+
+    /// AWS's steps for FortiOS mark some lines with a number sign.
+    @Test func readsStepsBehindANumberSign() throws {
+        let text = """
+            ! IPSec Tunnel #1
+            Go to VPN-->IPSec--> AutoKey, create Phase 1
+             c. IP address: 203.0.113.5
+             g. Pre-Shared Key: firstKey_0123456789
+             h. Select "Enable IPsec Interface Mode"
+             j. Local-gateway: Select Specify and enter 198.51.100.7
+             n. Keylife: 28800 seconds
+            Go to VPN-->IPSec--> AutoKey, create Phase 2
+             c. Encryption: aes128
+             #e. Select Enable Replay Detection
+             #h. Keylife: 1800 seconds
+            ! #3: Tunnel Interface Configuration
+             a. IP : 169.254.191.238
+             b. Remote IP: 169.254.191.237
+            """
+        let tunnel = try #require(Outcome(text).plan?.tunnels.first)
+        #expect(tunnel.tunnel.phase2.lifetimeSeconds == 1800)
+        #expect(tunnel.origin(of: "phase2.lifetimeSeconds") == .file)
+    }
+
     private func mendedPANOS() throws -> String {
         try changed(panos, "169.254.255.5/30", "169.254.255.2/30")
             .replacing("peer-address ip 169.254.255.2", with: "peer-address ip 169.254.255.1")

@@ -38,11 +38,14 @@ struct StepsReader {
     private static func heading(_ text: String) -> Section? {
         let line = TextFile.withoutLeader(text).lowercased()
         if line.hasPrefix("1: internet key") || line.containsBytes("phase1 entry")
-            || line.containsBytes("create phase 1")
+            || line.containsBytes("create phase 1") || line.hasPrefix("phase 1 proposal") || line == "phase 1"
+            || line == "general information"
         {
             return .phase1
         }
-        if line.hasPrefix("2: ipsec") || line.containsBytes("phase2 entry") || line.containsBytes("create phase 2") {
+        if line.hasPrefix("2: ipsec") || line.containsBytes("phase2 entry") || line.containsBytes("create phase 2")
+            || line.hasPrefix("phase 2 proposal") || line == "phase 2"
+        {
             return .phase2
         }
         if line.hasPrefix("3: tunnel interface") { return .interface }
@@ -52,9 +55,12 @@ struct StepsReader {
         return nil
     }
 
-    /// `g. Pre-Shared Key: VALUE     ! remark`: the label in lower case without its letter.
+    /// `g. Pre-Shared Key: VALUE     ! remark`: the label in lower case without its letter. AWS has `#h. Keylife: …`
+    /// too, which is no comment.
     private static func step(_ line: ImportDocument.Line) -> Field? {
-        guard var field = Field(labelled: line.text, line: line.number) else { return nil }
+        let isMarked = line.text.utf8.first == UInt8(ascii: "#")
+        let text = isMarked ? String(line.text.dropFirst()) : line.text
+        guard var field = Field(labelled: text, line: line.number) else { return nil }
         var words = field.name.words
         if let first = words.first, first.utf8.count == 2, first.hasSuffix("."), words.count > 1 { words.removeFirst() }
         field.name = words.joined(separator: " ")

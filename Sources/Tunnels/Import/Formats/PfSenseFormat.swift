@@ -3,7 +3,10 @@
 struct PfSenseFormat: ImportFormat {
     let title = "instructions for pfSense"
 
-    func recognises(_ document: ImportDocument) -> Bool { document.has(part: "Add a new Phase1 entry") }
+    /// A copy of the settings alone lacks the first line, and has AWS's name for them.
+    func recognises(_ document: ImportDocument) -> Bool {
+        document.has(part: "Add a new Phase1 entry") || document.has(part: "Amazon-IKE-vpn-")
+    }
 
     func read(_ document: ImportDocument, _ context: ImportContext) throws(ImportError) -> VPNConnection {
         try TextFile.checkWhole(document, context)

@@ -16,6 +16,7 @@ struct SonicOSFormat: ImportFormat {
         var reader = Reader()
         for line in document.lines { try reader.take(line) }
         let objects = reader.objects
+        connection.warnings += reader.warnings
         let interfaces = objects.all(.interface)
         var tunnels: [VPNTunnel] = []
         let policies = objects.all(.gateway)
@@ -36,10 +37,15 @@ struct SonicOSFormat: ImportFormat {
 
     private struct Reader {
         var objects = DeviceObjects()
+        var warnings: [String] = []
+        /// The number of the last divider. The first section of AWS's text has none.
+        private var section = 1
+        private var policySections: [String: Int] = [:]
         private var policy: String?
         private var interface: String?
 
         mutating func take(_ line: ImportDocument.Line) throws(ImportError) {
+            if let number = TextFile.tunnelNumber(line.text) { section = number }
             if line.text.containsBytes("DPD "),
                 let field = Field(labelled: TextFile.withoutLeader(line.text), line: line.number)
             {
@@ -55,6 +61,7 @@ struct SonicOSFormat: ImportFormat {
                 interface = nil
                 if words.count >= 4, words[1] == "policy" {
                     policy = words[3]
+                    if policySections[words[3]] == nil { policySections[words[3]] = section }
                     try objects.open(.gateway, words[3], command.place)
                 }
             case "tunnel-interface":
@@ -74,6 +81,7 @@ struct SonicOSFormat: ImportFormat {
                     try objects.set(.neighbor, words[1], "hold", command.field("timers", words[4]))
                 }
             case "gateway", "shared-secret", "ike-id", "proposal", "auth-method":
+                if words[0] == "gateway", words.count > 2, words[1] == "primary" { try tellApart(words[2], command) }
                 if let policy { try takePolicy(command, policy) }
             case "ip", "policy", "mtu", "ip-mtu":
                 if words[0] == "policy", words.count >= 3, words[1] == "interface" {
@@ -85,6 +93,23 @@ struct SonicOSFormat: ImportFormat {
                 }
             default: break
             }
+        }
+
+        /// AWS's BGP text gives the policies of both tunnels one name. In a section of its own, with a gateway of its
+        /// own, it is the second tunnel's.
+        private mutating func tellApart(_ remote: String, _ command: DeviceCommand) throws(ImportError) {
+            guard let name = policy, let known = objects.named(.gateway, name)?["remote"], known.text != remote,
+                let first = policySections[name], first != section
+            else { return }
+            let other = "\(name) of tunnel \(section):"
+            if policySections[other] == nil {
+                policySections[other] = section
+                warnings.append(
+                    "\(command.place), gateway: the policy has the name of the one of \(known.place), a known fault of "
+                        + "AWS's text; it is read as the one of tunnel \(section)")
+            }
+            policy = other
+            try objects.open(.gateway, other, command.place)
         }
 
         private mutating func takePolicy(_ command: DeviceCommand, _ policy: String) throws(ImportError) {

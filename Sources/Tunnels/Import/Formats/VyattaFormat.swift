@@ -25,6 +25,8 @@ struct VyattaFormat: ImportFormat {
     private static let grammar = DeviceGrammar([
         ("set vpn ipsec site-to-site peer * authentication mode *", .gateway, "authentication"),
         ("set vpn ipsec site-to-site peer * authentication pre-shared-secret *", .gateway, "key"),
+        ("set vpn ipsec site-to-site peer * authentication local-id *", .gateway, "identity"),
+        ("set vpn ipsec site-to-site peer * authentication id *", .gateway, "identity"),
         ("set vpn ipsec site-to-site peer * remote-address *", .gateway, "remote"),
         ("set vpn ipsec site-to-site peer * local-address *", .gateway, "local"),
         ("set vpn ipsec site-to-site peer * ike-group *", .gateway, "ike-group"),
@@ -121,6 +123,8 @@ struct VyattaFormat: ImportFormat {
             keys.first { $0["id " + remote] != nil } ?? objects.named(.key, peer.name)
             ?? (keys.count == 1 && keys[0].values.count == 1 ? keys[0] : nil)
         tunnel.psk = try (peer["key"] ?? shared?["key"])?.deviceKey(context)
+        // Behind a NAT the identity is the address that AWS knows us by.
+        tunnel.takeLocal(peer["identity"], &connection)
         tunnel.takeLocal(peer["local"], &connection)
 
         let suffix = peer["interface"].flatMap { DeviceObjects.suffix($0.text) }
