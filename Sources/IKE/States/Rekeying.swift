@@ -71,8 +71,8 @@ extension Engine {
                     settle(new)
                     return succeed(&sa, collision.product)
                 }
-                // The peer deletes its redundant one, on that SA itself.
-                with(collision.product) { $0.retire(&$1) }
+                // The peer deletes its redundant one, on that SA itself, if it has not done so already.
+                if isAlive(collision.product) { with(collision.product) { $0.retire(&$1) } }
             }
             let spi = new.spi
             settle(new)
