@@ -81,25 +81,30 @@ let package = Package(
         room("IKE", ["Base", "Cryptography"]),
         room("Tunnels", ["Base", "Cryptography", "IKE", "JSONText", "XML", "Profiles", yams]),
         room("Identity", ["Base", "Cryptography", "JSONText", "Profiles", "XML", jwtKit, yams]),
+        room("Access", ["Base", "Identity"]),
 
         // Shells.
-        room("Store", ["Base", "Cryptography", "Identity", "Tunnels", grdb]),
-        room("Host", ["Base", "Cryptography", "ESP", "IKE", "Tunnels", "CLinux", "CMnl"]),
+        room("Store", ["Access", "Base", "Cryptography", "Identity", "Tunnels", grdb]),
+        room("Host", ["Access", "Base", "Cryptography", "ESP", "IKE", "Tunnels", "CLinux", "CMnl"]),
         room(
             "Portal",
             [
-                "Base", "Cryptography", "Identity", "JSONText", "Tunnels", hummingbird, hummingbirdCore, httpTypes,
-                nioCore, nioPosix, nioHTTP1, nioSSL, logging,
+                "Access", "Base", "Cryptography", "Identity", "JSONText", "Tunnels", hummingbird, hummingbirdCore,
+                httpTypes, nioCore, nioPosix, nioHTTP1, nioSSL, logging,
             ]),
-        room("Gateway", ["Base", "Cryptography", "Identity", "IKE", "Tunnels", "Host", "Store", "Portal", logging, yams]),
+        room(
+            "Gateway",
+            [
+                "Access", "Base", "Cryptography", "Identity", "IKE", "Tunnels", "Host", "Store", "Portal", logging, yams,
+            ]),
         .executableTarget(
             name: "gatehoused", dependencies: ["Gateway", "Base", argumentParser, logging, unixSignals],
             swiftSettings: strict),
         .executableTarget(
             name: "gatehouse",
             dependencies: [
-                "Base", "Cryptography", "Identity", "IKE", "JSONText", "Tunnels", "Portal", "Host", argumentParser, yams,
-                nioCore, nioPosix, nioHTTP1, nioSSL,
+                "Access", "Base", "Cryptography", "Identity", "IKE", "JSONText", "Tunnels", "Portal", "Host",
+                argumentParser, yams, nioCore, nioPosix, nioHTTP1, nioSSL,
             ],
             swiftSettings: strict),
 
@@ -117,6 +122,10 @@ let package = Package(
             name: "bench-kernel", dependencies: ["Base", "Cryptography", "Host", "IKE", "Tunnels"],
             path: "tools/benchmarks/kernel", swiftSettings: strict),
 
+        .executableTarget(
+            name: "bench-gate", dependencies: ["Access", "Base", "Host"], path: "tools/benchmarks/gate",
+            swiftSettings: strict),
+
         // Simulation: run by tools/simulate and tools/test.
         .target(
             name: "Simulation", dependencies: ["Base", "Cryptography", "ESP", "IKE", "Tunnels"],
@@ -130,6 +139,7 @@ let package = Package(
         tests("Base", []),
         tests("Cryptography", ["Base", "COpenSSL", "TestCertificates"], exclude: ["vectors"]),
         tests("XML", []),
+        tests("Access", ["Base", "Identity"]),
         tests("ESP", ["Base", "Cryptography"], exclude: ["vectors"]),
         tests("IKE", ["Base", "Cryptography", "TestCertificates"], exclude: ["vectors"]),
         tests(
@@ -137,9 +147,9 @@ let package = Package(
             resources: [.copy("Samples"), .copy("Plans")]),
         tests("Identity", ["Base", "Cryptography", "JSONText", "XML"], resources: [.copy("Samples")]),
         tests("Store", ["Base", "Cryptography", "IKE", "Tunnels", grdb]),
-        tests("Host", ["Base", "Cryptography", "ESP", "IKE", "Tunnels", "CLinux"]),
+        tests("Host", ["Access", "Base", "Cryptography", "ESP", "IKE", "Tunnels", "CLinux"]),
         .target(
-            name: "PortalFake", dependencies: ["Base", "Cryptography", "Identity", "IKE", "Tunnels", "Portal"],
+            name: "PortalFake", dependencies: ["Access", "Base", "Cryptography", "Identity", "IKE", "Tunnels", "Portal"],
             path: "Tests/PortalFake", swiftSettings: strict),
         tests("Portal", ["PortalFake", "Base", "Cryptography", "JSONText", "Tunnels", logging]),
         tests("gatehouse", ["PortalFake", "TestCertificates", "Portal", "Base", "Cryptography", "IKE", "JSONText", "Tunnels", logging]),
