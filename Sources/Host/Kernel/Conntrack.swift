@@ -8,24 +8,35 @@ extension Netlink {
     /// returns how many there were.
     @discardableResult
     public func forgetConnections(of address: IPAddress) throws(NetlinkError) -> Int {
-        let operation = { "forgetting the connections of \(address)" }
+        try forgetConnections(of: [address], address.family) { _ in true }
+    }
+
+    /// Forgets the connections between some addresses of one family and far addresses that `isFar` knows, whoever began
+    /// them, in one pass over the table.
+    @discardableResult
+    public func forgetConnections(
+        of addresses: Set<IPAddress>, _ family: IPAddress.Family, towards isFar: (IPAddress) -> Bool
+    ) throws(NetlinkError) -> Int {
+        let operation = { "forgetting the connections of \(addresses.map(\.description).joined(separator: ", "))" }
         var count = 0
         for message in try dump(
-            NetlinkRequest(Conntrack.get, Conntrack.header(address.family)), operation())
+            NetlinkRequest(Conntrack.get, Conntrack.header(family)), operation())
         where message.type == Conntrack.new && message.body.count >= 4 {
             let attributes = try read(operation) { () throws(NetlinkMalformed) in
                 try NetlinkAttributes(message.body.dropFirst(4))
             }
-            var isOurs = false
+            var ends: Set<IPAddress> = []
             for type in [Conntrack.original, Conntrack.reply] {
                 let tuple = try read(operation) { () throws(NetlinkMalformed) in
                     try attributes[type]?.nested()[Conntrack.tupleIP]?.nested()
                 }
                 // CTA_IP_V4_SRC, CTA_IP_V4_DST, CTA_IP_V6_SRC, CTA_IP_V6_DST.
-                if (1...4).contains(where: { tuple?[$0]?.address == address }) { isOurs = true }
+                ends.formUnion((1...4).compactMap { tuple?[$0]?.address })
             }
-            guard isOurs, let original = attributes[Conntrack.original]?.bytes else { continue }
-            var body = Conntrack.header(address.family)
+            guard !ends.isDisjoint(with: addresses), ends.contains(where: isFar),
+                let original = attributes[Conntrack.original]?.bytes
+            else { continue }
+            var body = Conntrack.header(family)
             body.attribute(UInt16(Conntrack.original) | 0x8000, original)
             if let id = attributes[Conntrack.identity]?.bytes { body.attribute(Conntrack.identity, id) }
             if let zone = attributes[Conntrack.zone]?.bytes { body.attribute(Conntrack.zone, zone) }

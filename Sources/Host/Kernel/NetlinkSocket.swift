@@ -83,6 +83,15 @@ struct NetlinkSocket: ~Copyable, @unchecked Sendable {
         return setsockopt(descriptor, SOL_SOCKET, name, &value, socklen_t(MemoryLayout<Int32>.size)) == 0
     }
 
+    /// Lets in only datagrams that begin with a message of one type; the kernel drops the others before they take room.
+    func keepOnly(type: UInt16) throws(NetlinkError) {
+        guard gh_keep_only(descriptor, type) == 0 else {
+            throw NetlinkError(
+                operation: "listening to the kernel's changes", errno: errno, kernelText: "its filter is refused",
+                kind: .socket)
+        }
+    }
+
     /// A batch must fit the send buffer as a whole; the kernel works on it before the call returns.
     func send(_ datagram: [UInt8], _ operation: () -> String) throws(NetlinkError) {
         if datagram.count > 100_000, !setSocketOption(SO_SNDBUFFORCE, Int32(clamping: datagram.count * 2)) {

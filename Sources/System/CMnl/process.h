@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timex.h>
+#include <linux/filter.h>
 #include <unistd.h>
 
 #define GH_CLONE_NEWNET 0x40000000
@@ -29,6 +30,19 @@ static inline int gh_interface_index(int fd, const char *name) {
     memset(&request, 0, sizeof request);
     strncpy(request.ifr_name, name, IFNAMSIZ - 1);
     return ioctl(fd, SIOCGIFINDEX, &request) == 0 ? request.ifr_ifindex : -1;
+}
+
+// A socket filter for netlink: datagrams whose first message has another type are dropped.
+static inline int gh_keep_only(int fd, unsigned short type) {
+    struct sock_filter code[] = {
+        // Loads are big-endian; netlink's numbers are in host order.
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(type), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    };
+    struct sock_fprog program = {sizeof code / sizeof code[0], code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 // The state of the clock discipline: TIME_OK and so on, TIME_ERROR when nothing keeps the clock right.

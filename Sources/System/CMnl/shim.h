@@ -10,6 +10,9 @@
 #include <linux/fib_rules.h>
 #include <linux/xfrm.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/neighbour.h>
 #include <libmnl/libmnl.h>
 #include "process.h"
