@@ -83,6 +83,48 @@ enum Schema {
                     CREATE INDEX usedAssertionEnd ON usedAssertion (until);
                     """)
         }
+        migrator.registerMigration("users and sessions") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE user (
+                        -- In lower case.
+                        email TEXT PRIMARY KEY,
+                        firstName TEXT,
+                        lastName TEXT,
+                        -- An identity provider, a directory, or "local".
+                        source TEXT NOT NULL,
+                        -- JSON arrays of texts.
+                        groups TEXT NOT NULL,
+                        tags TEXT NOT NULL,
+                        -- "all", "none" or IDs of connectors with commas; null is what the setting says.
+                        sites TEXT,
+                        enabled INTEGER NOT NULL,
+                        createdAt TEXT NOT NULL,
+                        lastSignInAt TEXT
+                    ) STRICT;
+                    CREATE TABLE session (
+                        id INTEGER PRIMARY KEY AUTOINCREMENT,
+                        -- No reference: the record outlives the user.
+                        user TEXT,
+                        address TEXT NOT NULL,
+                        mac TEXT,
+                        device TEXT,
+                        provider TEXT,
+                        sites TEXT NOT NULL,
+                        startedAt TEXT NOT NULL,
+                        expiresAt TEXT NOT NULL,
+                        idleSeconds INTEGER,
+                        reason TEXT NOT NULL,
+                        nameID TEXT,
+                        sessionIndex TEXT,
+                        -- Null while it goes on.
+                        endedAt TEXT,
+                        endReason TEXT
+                    ) STRICT;
+                    CREATE UNIQUE INDEX oneSessionAnAddress ON session (address) WHERE endedAt IS NULL;
+                    CREATE INDEX sessionByUser ON session (user);
+                    """)
+        }
         return migrator
     }
 

@@ -1,0 +1,175 @@
+public import Access
+public import Base
+import Foundation
+import GRDB
+
+/// One thing that is stored about users and sessions, with its line in the audit trail.
+public enum AccessRecord: Sendable {
+    /// Adds the user or takes the place of the one with this e-mail address.
+    case user(User, action: String, detail: String?)
+    /// The user as a sign-in left them, which the audit line of the session tells of.
+    case refreshedUser(User)
+    case userRemoved(String, detail: String?)
+    case opened(Session)
+    /// Something was learnt about a session that goes on.
+    case changed(Session)
+    case closed(Session, SessionEnd)
+    /// Somebody was not admitted.
+    case refused(AdmissionRefusal, address: String, provider: String?)
+
+    /// Takes something away from someone: must be stored in the end, whatever comes between.
+    public var isEnd: Bool {
+        switch self {
+        case .closed, .userRemoved: true
+        case .user(let user, _, _): !user.isEnabled
+        case .refreshedUser, .opened, .changed, .refused: false
+        }
+    }
+}
+
+extension Store {
+    /// All users, in the order of their addresses.
+    public func users() throws(StoreError) -> [User] {
+        try reading { database in
+            try Row.fetchAll(database, sql: "SELECT * FROM user ORDER BY email").map(Self.user)
+        }
+    }
+
+    /// The sessions that have not ended, oldest first.
+    public func openSessions() throws(StoreError) -> [Session] {
+        try reading { database in
+            let rows = try Row.fetchCursor(database, sql: "SELECT * FROM session WHERE endedAt IS NULL ORDER BY id")
+            var sessions: [Session] = []
+            while let row = try rows.next() { if let session = Self.session(row) { sessions.append(session) } }
+            return sessions
+        }
+    }
+
+    /// One session that has ended, and why it did.
+    public func endedSession(_ id: Int64) throws(StoreError) -> (session: Session, endedAt: WallTime, reason: String)? {
+        try reading { database in
+            guard
+                let row = try Row.fetchOne(
+                    database, sql: "SELECT * FROM session WHERE id = ? AND endedAt IS NOT NULL", arguments: [id]),
+                let session = Self.session(row), let ended = WallTime(rfc3339: row["endedAt"])
+            else { return nil }
+            return (session, ended, row["endReason"] ?? "")
+        }
+    }
+
+    /// A number for a session that none has had.
+    public func nextSession() throws(StoreError) -> Int64 {
+        try reading { database in
+            try Int64.fetchOne(database, sql: "SELECT COALESCE(MAX(id), 0) + 1 FROM session") ?? 1
+        }
+    }
+
+    /// Stores all of it with its lines in the audit trail, each with who did it, in one transaction.
+    public func write(_ records: [(record: AccessRecord, actor: String)]) throws(StoreError) {
+        guard !records.isEmpty else { return }
+        try writingAll { database in
+            for (record, actor) in records { try write(record, actor, database) }
+        }
+    }
+
+    private func write(_ record: AccessRecord, _ actor: String, _ database: Database) throws {
+        func enter(_ action: String, _ subject: String, _ detail: String?, _ definition: (some Encodable)?) throws {
+            let json = try definition.map { String(decoding: try Self.encoder.encode($0), as: UTF8.self) }
+            try self.enter(
+                Deed(action: action, subject: subject, definition: json), Change(actor: actor, reason: detail),
+                database)
+        }
+        switch record {
+        case .user(let user, let action, let detail):
+            try save(user, database)
+            try enter(action, user.email, detail, user)
+        case .refreshedUser(let user): try save(user, database)
+        case .userRemoved(let email, let detail):
+            try database.execute(sql: "DELETE FROM user WHERE email = ?", arguments: [email])
+            try enter("user-removed", email, detail, String?.none)
+        case .opened(let session):
+            try database.cachedStatement(
+                sql: """
+                    INSERT INTO session (id, user, address, mac, device, provider, sites, startedAt, expiresAt,
+                        idleSeconds, reason, nameID, sessionIndex)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    """
+            ).execute(arguments: [
+                session.id, session.user, session.address.description, session.mac?.description, session.device,
+                session.provider, session.sites.description, session.startedAt.rfc3339, session.expiresAt.rfc3339,
+                session.idleSeconds, session.reason, session.nameID, session.sessionIndex,
+            ])
+            try enter(
+                "session-admitted", session.who,
+                "session \(session.id) at \(session.address)\(session.mac.map { " (\($0))" } ?? ""): \(session.reason)",
+                session)
+        case .changed(let session):
+            try database.execute(
+                sql: "UPDATE session SET mac = ?, device = ?, sites = ? WHERE id = ?",
+                arguments: [session.mac?.description, session.device, session.sites.description, session.id])
+        case .closed(let session, let end):
+            try database.execute(
+                sql: "UPDATE session SET endedAt = ?, endReason = ? WHERE id = ?",
+                arguments: [wall().rfc3339, end.words, session.id])
+            try enter(
+                "session-ended", session.who, "session \(session.id) at \(session.address): \(end.words)", String?.none)
+        case .refused(let refusal, let address, let provider):
+            try enter(
+                "sign-in-refused", refusal.user ?? address,
+                "at \(address)" + (provider.map { " with \($0)" } ?? "") + ", \(refusal.code): \(refusal)",
+                String?.none)
+        }
+    }
+
+    private func save(_ user: User, _ database: Database) throws {
+        try database.execute(
+            sql: """
+                INSERT INTO user (email, firstName, lastName, source, groups, tags, sites, enabled, createdAt, lastSignInAt)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (email) DO UPDATE SET
+                    firstName = excluded.firstName, lastName = excluded.lastName, source = excluded.source,
+                    groups = excluded.groups, tags = excluded.tags, sites = excluded.sites,
+                    enabled = excluded.enabled, lastSignInAt = excluded.lastSignInAt
+                """,
+            arguments: [
+                user.email, user.firstName, user.lastName, user.source, try Self.json(user.groups),
+                try Self.json(user.tags), user.sites?.description, user.isEnabled, user.createdAt.rfc3339,
+                user.lastSignInAt?.rfc3339,
+            ])
+    }
+
+    private static func json(_ words: [String]) throws -> String {
+        String(decoding: try encoder.encode(words), as: UTF8.self)
+    }
+
+    private static func words(_ json: String) -> [String] {
+        (try? JSONDecoder().decode([String].self, from: Data(json.utf8))) ?? []
+    }
+
+    private static var encoder: JSONEncoder {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return encoder
+    }
+
+    private static func user(_ row: Row) -> User {
+        User(
+            email: row["email"], firstName: row["firstName"], lastName: row["lastName"], source: row["source"],
+            groups: words(row["groups"]), tags: words(row["tags"]),
+            // A choice that cannot be read allows nothing.
+            sites: (row["sites"] as String?).map { SiteChoice($0) ?? .only([]) }, isEnabled: row["enabled"],
+            createdAt: WallTime(rfc3339: row["createdAt"]) ?? WallTime(nanoseconds: 0),
+            lastSignInAt: (row["lastSignInAt"] as String?).flatMap(WallTime.init(rfc3339:)))
+    }
+
+    /// Nil for a row that someone has changed by hand into something that admits nobody.
+    private static func session(_ row: Row) -> Session? {
+        guard let address = IPAddress(row["address"] as String), let started = WallTime(rfc3339: row["startedAt"]),
+            let expires = WallTime(rfc3339: row["expiresAt"]), let sites = SiteChoice(row["sites"] as String)
+        else { return nil }
+        return Session(
+            id: row["id"], user: row["user"], address: address,
+            mac: (row["mac"] as String?).flatMap { MACAddress($0) }, device: row["device"], provider: row["provider"],
+            sites: sites, startedAt: started, expiresAt: expires, idleSeconds: row["idleSeconds"],
+            reason: row["reason"], nameID: row["nameID"], sessionIndex: row["sessionIndex"])
+    }
+}
