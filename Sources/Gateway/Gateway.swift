@@ -1,3 +1,4 @@
+import Access
 import Base
 import Cryptography
 import Host
@@ -14,6 +15,8 @@ import Tunnels
 public final class Gateway: Sendable {
     private let boot: BootConfiguration
     private let core: Core
+    private let gatekeeper: Gatekeeper
+    private let neighbours: KernelWatcher
     private let control: GatewayControl
     private let store: Store
     private let stateLock: FolderLock
@@ -81,9 +84,16 @@ public final class Gateway: Sendable {
             heldRoutes: try HeldRoutes(netlink, routes, interfaces: left.keys, now: now),
             log: log, journal: journal)
         if let earlier { await core.resume(earlier.resumedTunnels(kept: kept)) }
-        let (core, store, log) = (core, store, log)
+        let netfilter = try Netlink(.netfilter)
+        neighbours = try KernelWatcher(.neighbours)
+        gatekeeper = try Gatekeeper(
+            inbox: Inbox(),
+            machine: Gatekeeper.Machine(
+                clock: clock, table: GateTable(netfilter), conntrack: try Netlink(.netfilter), route: netlink,
+                bootPath: boot.stateDirectory + "/gate.nft"), store: store, log: log)
+        let (core, store, log, gatekeeper) = (core, store, log, gatekeeper)
         control = GatewayControl(
-            core: core, store: store, log: log, dataPathKind: dataPath.kind, startedAt: clock.wall,
+            core: core, gatekeeper: gatekeeper, store: store, log: log, dataPathKind: dataPath.kind, startedAt: clock.wall,
             examine: {
                 let interfaces = await core.ask { core in core.interfaces } ?? []
                 return await Examination.findings(
@@ -91,6 +101,7 @@ public final class Gateway: Sendable {
             },
             reread: { caller in
                 core.inbox.put(.readConnectors)
+                gatekeeper.inbox.put(.reread)
                 log.add(.info, kind: "reloaded", message: "\(caller) had the connectors read again.")
             })
     }
@@ -124,6 +135,8 @@ public final class Gateway: Sendable {
     /// Brings the stored connectors up and serves until ``stop()``; returns when everything is down again.
     public func run() async throws {
         let machine = core.machine
+        // Before the sockets answer and before a tunnel is up.
+        try await gatekeeper.start()
         let portal = try await Portal.start(
             PortalConfiguration(runtimeDirectory: boot.runtimeDirectory, statusGroup: boot.statusGroup), api: control,
             logger: journal.logger)
@@ -145,10 +158,23 @@ public final class Gateway: Sendable {
             }
             group.addTask { [watcher] in for await _ in watcher.events { core.inbox.put(.kernelChanged) } }
             group.addTask { [manager] in await Self.feedWatchdog(manager, core) }
+            group.addTask { [gatekeeper] in await gatekeeper.run() }
+            group.addTask { [gatekeeper, neighbours] in
+                for await event in neighbours.events {
+                    switch event {
+                    case .neighbour(let neighbour): gatekeeper.inbox.put(.neighbours([neighbour]))
+                    case .overrun: gatekeeper.inbox.put(.neighboursLost)
+                    default: break
+                    }
+                }
+            }
             await core.run()
             manager.stopping(status: "closing")
             watcher.stop()
-            if await core.isHandedOver {
+            neighbours.stop()
+            let isHandedOver = await core.isHandedOver
+            gatekeeper.inbox.put(.stop(isHandedOver: isHandedOver))
+            if isHandedOver {
                 await machine.dataPath.release()
             } else {
                 try? machine.upkeep.routes.removeAll()
@@ -176,6 +202,7 @@ public final class Gateway: Sendable {
             log.add(.error, kind: "connector-broken", message: error.description)
         }
         core.inbox.put(.readConnectors)
+        gatekeeper.inbox.put(.reread)
         return contents.connectors
     }
 

@@ -9,6 +9,7 @@ import Tunnels
 /// Answers what the sockets ask: reads from the core and the log, writes to the store, and tells the core.
 struct GatewayControl: GatewayAPI {
     let core: Core
+    let gatekeeper: Gatekeeper
     let store: Store
     let log: EventLog
     let dataPathKind: String
@@ -188,9 +189,10 @@ struct GatewayControl: GatewayAPI {
 
     // MARK: Parts
 
-    /// Tells the core what the store now holds.
+    /// Tells the core and the gatekeeper what the store now holds.
     func putInForce() {
         core.inbox.put(.readConnectors)
+        gatekeeper.inbox.put(.reread)
     }
 
     private func find(_ id: String) throws -> Connector {

@@ -20,6 +20,8 @@ public final class FakeGateway: GatewayAPI {
         public var calls: [String] = []
         public var callers: [Caller] = []
         public var site = Site()
+        public var sessions: [SessionStatus] = []
+        public var users: [UserStatus] = []
         public var siteOrders: [SiteOrder] = []
         public var importedFile: [UInt8] = []
         public var importRequest = ImportRequest()

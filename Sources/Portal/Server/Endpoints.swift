@@ -47,12 +47,13 @@ func readingEndpoints(api: any GatewayAPI, wall: @escaping @Sendable () -> WallT
             let health = Health(await api.status(), problems: await api.problems())
             return try .encoded(health, status: health.isHealthy ? 200 : 503)
         },
-    ]
+    ] + accessReadingEndpoints(api: api)
 }
 
 /// What the control socket answers beyond that.
 func controlEndpoints(api: any GatewayAPI) -> [Endpoint] {
-    connectorEndpoints(api: api) + tunnelEndpoints(api: api) + identityEndpoints(api: api) + [
+    connectorEndpoints(api: api) + tunnelEndpoints(api: api) + identityEndpoints(api: api)
+        + accessControlEndpoints(api: api) + [
         Endpoint(
             .post, "/v1/import/aws-vpn", "stores the connector of the AWS VPN file in the body",
             parameters: [

@@ -1,0 +1,66 @@
+import Access
+import Base
+import Host
+import Identity
+
+/// What others ask of the gatekeeper, from anywhere.
+extension Gatekeeper {
+    /// Admits whom an identity provider vouched for, at an address; returns when packets pass.
+    ///
+    /// - Parameters:
+    ///   - mayCreateUser: the provider's setting; a sign-in that began at the provider always may.
+    ///   - sites: what this sign-in may reach at most.
+    /// - Throws: ``AdmissionRefusal``, which the audit trail has by then, or why it could not be done.
+    nonisolated func admit(
+        _ subject: VerifiedSubject, at address: IPAddress, mayCreateUser: Bool = false, sites: SiteChoice = .all
+    ) async throws -> Session {
+        let signIn = SignIn(subject: subject, address: address, mayCreateUser: mayCreateUser, sites: sites)
+        guard let session = try await carryOut(.signIn(signIn)).opened.first else { throw Stopping() }
+        return session
+    }
+
+    /// Ends the session at an address because its user wants that; nil when there was none.
+    nonisolated func signOut(at address: IPAddress) async throws -> Session? {
+        let actor = await session(at: address)?.session.who ?? "\(address)"
+        return try await carryOut(.end(.address(address), .signedOut, actor: actor)).closed.first
+    }
+
+    /// Who is in at an address, with the user and the connectors that are reached at this moment, by ID.
+    nonisolated func session(at address: IPAddress) async -> (session: Session, user: User?, sites: [String])? {
+        await ask { keeper in
+            keeper.engine.sessions[address].map { session in
+                (session, session.user.flatMap { keeper.engine.users[$0] }, keeper.engine.reach(of: session).sorted())
+            }
+        } ?? nil
+    }
+
+    /// Has an order carried out; returns when the kernel has followed.
+    nonisolated func carryOut(_ order: Order) async throws -> Outcome {
+        try await withCheckedThrowingContinuation { reply in
+            if !inbox.put(.order(order, reply)) { reply.resume(throwing: Stopping()) }
+        }
+    }
+
+    struct Stopping: Error, CustomStringConvertible {
+        var description: String { "The gateway is stopping." }
+    }
+
+    /// Answers a question from the engine's owner's place; nil when the gateway is stopping.
+    nonisolated func ask<Value: Sendable>(_ body: @escaping @Sendable (isolated Gatekeeper) -> Value) async -> Value? {
+        await withCheckedContinuation { continuation in
+            let isTaken = inbox.put(.call { keeper in continuation.resume(returning: body(keeper)) })
+            if !isTaken { continuation.resume(returning: nil) }
+        }
+    }
+
+    /// What the kernel has counted for everyone who is in; nothing while the gate is off.
+    func standings() -> [IPAddress: GateTable.Standing] {
+        guard settings.isGateEnabled else { return [:] }
+        return (try? machine.table.standings()) ?? [:]
+    }
+
+    func counters() -> [String: UInt64] {
+        guard settings.isGateEnabled else { return [:] }
+        return (try? machine.table.counters()) ?? [:]
+    }
+}

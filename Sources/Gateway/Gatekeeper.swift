@@ -1,0 +1,507 @@
+import Access
+import Base
+import Host
+import Identity
+import Store
+import Tunnels
+
+/// The one owner of the session engine and of the gate.
+///
+/// Everything comes through ``inbox`` and is taken out in batches: one transaction in the store and one in the kernel for
+/// each batch, so that under load many sign-ins share them. A session is stored, with its line in the audit trail,
+/// before its address may pass; an end closes the gate even when it cannot be stored.
+actor Gatekeeper {
+    enum Message: Sendable {
+        case order(Order, Reply)
+        case neighbours([KernelNeighbour])
+        case neighboursLost
+        /// Someone else has changed nftables.
+        case tableChanged
+        /// Settings or connectors may have changed.
+        case reread
+        case timer
+        case call(@Sendable (isolated Gatekeeper) -> Void)
+        /// The gate stays up: closed, or for those who are in as long as the lease runs, when another process takes over.
+        case stop(isHandedOver: Bool)
+    }
+
+    /// What someone wants of sessions and users.
+    enum Order: Sendable {
+        case signIn(SignIn)
+        case admit(ManualAdmission, actor: String)
+        case end(SessionSelector, SessionEnd, actor: String)
+        case addUser(User, actor: String)
+        case changeUser(String, actor: String, @Sendable (inout User) -> [String])
+        case removeUser(String, actor: String)
+    }
+
+    /// What came of an order: the sessions that it opened or ended, the user that it left.
+    struct Outcome: Sendable {
+        var opened: [Session] = []
+        var closed: [Session] = []
+        var user: User?
+    }
+
+    typealias Reply = CheckedContinuation<Outcome, any Error>
+
+    /// What the gatekeeper works with; made by ``Gateway``.
+    struct Machine: Sendable {
+        var clock: SystemClock
+        var table: GateTable
+        /// Of the bus of nftables, for connection tracking.
+        var conntrack: Netlink
+        /// Of the bus for links and neighbours.
+        var route: Netlink
+        /// Where the closed gate stands for the next boot.
+        var bootPath: String
+    }
+
+    nonisolated let inbox: Inbox<Message>
+    let machine: Machine
+    let store: Store
+    private let log: EventLog
+    private(set) var engine: SessionEngine
+    private(set) var gate: Gate
+    private var alarm = Alarm()
+    private var leaseAt: Tick?
+    private var checkAt: Tick?
+    private(set) var problem: String?
+    private var isFinished = false
+    private var isHandedOver = false
+    private var watcher: NftablesWatcher?
+    /// Ends that could not be stored yet: they must not be forgotten, or a restart would let someone in again.
+    private var unstored: [(record: AccessRecord, actor: String)] = []
+
+    /// How long the gate stays open without us, and how often that is renewed.
+    private static let lease = Tick.Span.seconds(30)
+    private static let leaseInterval = Tick.Span.seconds(10)
+    /// A net under the watcher, and the time between attempts when the kernel refuses.
+    private static let checkInterval = Tick.Span.seconds(60)
+    private static let retryInterval = Tick.Span.seconds(2)
+
+    init(inbox: Inbox<Message>, machine: Machine, store: Store, log: EventLog) throws {
+        self.inbox = inbox
+        self.machine = machine
+        self.store = store
+        self.log = log
+        engine = SessionEngine(settings: AccessSettings(), sites: [], nextID: try store.nextSession())
+        gate = Gate(GatePlan())
+    }
+
+    var now: Moment { Moment(machine.clock.now, machine.clock.wall) }
+    var settings: AccessSettings { engine.settings }
+
+    /// Takes up what is stored and puts the gate up, if it is to be.
+    func start() throws {
+        let (settings, sites) = readSite()
+        engine = SessionEngine(settings: settings, sites: Set(sites.map(\.id)), nextID: try store.nextSession())
+        gate = Gate(plan(settings, sites))
+        for (address, mac) in neighbours() { _ = try? engine.receive(.neighbour(address, mac), now: now) }
+        var batch = Batch()
+        carryOut(
+            engine.restore(users: try store.users(), sessions: try store.openSessions(), now: now), actor: "gatehoused",
+            into: &batch)
+        // Another card may have taken an address while we were down.
+        for (address, session) in engine.sessions {
+            guard let mac = engine.mac(of: address), session.mac != mac else { continue }
+            let effects = (try? engine.receive(.neighbour(address, mac), now: now)) ?? []
+            carryOut(effects, actor: "gatehoused", into: &batch)
+        }
+        store(batch: &batch)
+        _ = gate.takeChange()
+        follow()
+    }
+
+    /// Handles messages until ``Message/stop(isHandedOver:)``.
+    func run() async {
+        setAlarm()
+        while !isFinished, let messages = await inbox.next() {
+            var batch = Batch()
+            for message in messages { handle(message, into: &batch) }
+            commit(&batch)
+            setAlarm()
+        }
+        alarm.cancel()
+        watcher?.stop()
+        inbox.close()
+        if settings.isGateEnabled { try? machine.table.renewLease(isHandedOver ? Self.lease : nil) }
+    }
+
+    // MARK: - Messages
+
+    /// What the messages of one batch come to.
+    private struct Batch {
+        var records: [(record: AccessRecord, actor: String)] = []
+        /// Addresses whose connections are cut.
+        var cuts: Set<IPAddress> = []
+        /// Sessions and users that are no more if they cannot be stored.
+        var opened: [Session] = []
+        var addedUsers: [String] = []
+        var replies: [(Reply, Outcome)] = []
+        var events: [(kind: String, message: String)] = []
+    }
+
+    private func handle(_ message: Message, into batch: inout Batch) {
+        switch message {
+        case .order(let order, let reply):
+            do {
+                batch.replies.append((reply, try take(order, into: &batch)))
+            } catch {
+                reply.resume(throwing: error)
+            }
+        case .neighbours(let neighbours):
+            for (address, mac) in Self.cards(neighbours) { receive(.neighbour(address, mac), into: &batch) }
+        case .neighboursLost:
+            for (address, mac) in neighbours() { receive(.neighbour(address, mac), into: &batch) }
+        case .tableChanged:
+            commit(&batch)
+            check(isForeign: true)
+        case .reread:
+            let (settings, sites) = readSite()
+            let wasEnabled = engine.settings.isGateEnabled
+            receive(.sites(Set(sites.map(\.id))), into: &batch)
+            receive(.settings(settings), into: &batch)
+            gate.use(plan(settings, sites))
+            if wasEnabled != settings.isGateEnabled {
+                commit(&batch, isFollowing: false)
+                follow()
+            }
+        case .timer:
+            alarm.hasRung()
+            let effects = engine.wake(now: now)
+            carryOut(effects, actor: "gatehoused", into: &batch)
+            if effects.contains(.readTraffic) {
+                receive(.traffic(standings().mapValues(\.packetsOut)), into: &batch)
+            }
+            if let leaseAt, leaseAt <= machine.clock.now { renewLease() }
+            if let checkAt, checkAt <= machine.clock.now {
+                commit(&batch)
+                check(isForeign: false)
+            }
+        case .call(let body):
+            commit(&batch)
+            body(self)
+        case .stop(let isHandedOver):
+            isFinished = true
+            self.isHandedOver = isHandedOver
+        }
+    }
+
+    /// Which card has which address, as far as the kernel knows at this moment.
+    private func neighbours() -> [(IPAddress, MACAddress)] {
+        IPAddress.Family.allCases.flatMap { Self.cards((try? machine.route.neighbours($0)) ?? []) }
+    }
+
+    private static func cards(_ neighbours: [KernelNeighbour]) -> [(IPAddress, MACAddress)] {
+        neighbours.compactMap { neighbour in
+            guard neighbour.isValid, let mac = MACAddress(bytes: neighbour.hardwareAddress), mac.value != 0 else {
+                return nil
+            }
+            return (neighbour.address, mac)
+        }
+    }
+
+    private func receive(_ input: SessionInput, into batch: inout Batch) {
+        // None of these can be refused.
+        guard let effects = try? engine.receive(input, now: now) else { return }
+        carryOut(effects, actor: "gatehoused", into: &batch)
+    }
+
+    private func take(_ order: Order, into batch: inout Batch) throws -> Outcome {
+        switch order {
+        case .signIn(let signIn):
+            do throws(AdmissionRefusal) {
+                let email = User.key(signIn.subject.email ?? signIn.subject.nameID)
+                return carryOut(try engine.receive(.signIn(signIn), now: now), actor: email, into: &batch)
+            } catch {
+                refuse(error, signIn.address, signIn.subject.provider, actor: "gatehoused", into: &batch)
+                throw error
+            }
+        case .admit(let admission, let actor):
+            do throws(AdmissionRefusal) {
+                return carryOut(try engine.receive(.admit(admission, by: actor), now: now), actor: actor, into: &batch)
+            } catch {
+                refuse(error, admission.address, nil, actor: actor, into: &batch)
+                throw error
+            }
+        case .end(let selector, let end, let actor):
+            return carryOut(try engine.receive(.end(selector, end), now: now), actor: actor, into: &batch)
+        case .addUser(let user, let actor):
+            guard engine.users[user.email] == nil else { throw UserExists(email: user.email) }
+            var outcome = carryOut(try engine.receive(.user(user), now: now), actor: actor, into: &batch)
+            batch.records.append((.user(user, action: "user-added", detail: nil), actor))
+            batch.addedUsers.append(user.email)
+            outcome.user = user
+            return outcome
+        case .changeUser(let email, let actor, let change):
+            guard var user = engine.users[User.key(email)] else { throw UserUnknown(email: email) }
+            let wasEnabled = user.isEnabled
+            let changes = change(&user)
+            guard !changes.isEmpty else { return Outcome(user: user) }
+            batch.records.append((.user(user, action: "user-changed", detail: changes.joined(separator: "; ")), actor))
+            let input: SessionInput = wasEnabled && !user.isEnabled ? .userDisabled(user, by: actor) : .user(user)
+            var outcome = carryOut(try engine.receive(input, now: now), actor: actor, into: &batch)
+            outcome.user = user
+            return outcome
+        case .removeUser(let email, let actor):
+            guard let user = engine.users[User.key(email)] else { throw UserUnknown(email: email) }
+            var outcome = carryOut(
+                try engine.receive(.userRemoved(user.email, by: actor), now: now), actor: actor, into: &batch)
+            batch.records.append((.userRemoved(user.email, detail: nil), actor))
+            outcome.user = user
+            return outcome
+        }
+    }
+
+    struct UserExists: Error { var email: String }
+    struct UserUnknown: Error { var email: String }
+
+    private func refuse(
+        _ refusal: AdmissionRefusal, _ address: IPAddress, _ provider: String?, actor: String, into batch: inout Batch
+    ) {
+        batch.records.append((.refused(refusal, address: "\(address)", provider: provider), actor))
+        batch.events.append(("sign-in-refused", "A sign-in at \(address) was refused: \(refusal)"))
+    }
+
+    // MARK: - Effects
+
+    @discardableResult
+    private func carryOut(_ effects: [SessionEffect], actor: String, into batch: inout Batch) -> Outcome {
+        var outcome = Outcome()
+        for effect in effects {
+            switch effect {
+            case .addUser(let user, let why):
+                batch.records.append((.user(user, action: "user-added", detail: why), actor))
+                batch.addedUsers.append(user.email)
+                outcome.user = user
+            case .updateUser(let user):
+                batch.records.append((.refreshedUser(user), actor))
+                outcome.user = user
+            case .open(let session, let sites, let until):
+                batch.records.append((.opened(session), actor))
+                batch.opened.append(session)
+                batch.events.append(
+                    (
+                        "session-admitted",
+                        "\(session.who) is admitted at \(session.address): \(session.reason)."
+                    ))
+                gate.put(session.address, reaching: sites, until: until)
+                outcome.opened.append(session)
+            case .reach(let session, let sites, let until, let cuts):
+                gate.put(session.address, reaching: sites, until: until)
+                if cuts { batch.cuts.insert(session.address) }
+            case .learn(let session): batch.records.append((.changed(session), actor))
+            case .close(let session, let end, let cuts):
+                batch.records.append((.closed(session, end), actor))
+                batch.events.append(
+                    ("session-ended", "The session of \(session.who) at \(session.address) has ended: \(end.words)."))
+                gate.remove(session.address)
+                if cuts { batch.cuts.insert(session.address) }
+                outcome.closed.append(session)
+            case .readTraffic: break
+            }
+        }
+        return outcome
+    }
+
+    /// Stores what a batch came to, then has the kernel follow, then answers.
+    private func commit(_ batch: inout Batch, isFollowing: Bool = true) {
+        var done = Batch()
+        swap(&done, &batch)
+        let failure = store(batch: &done)
+        if isFollowing { followChange(cutting: done.cuts) }
+        for (reply, outcome) in done.replies {
+            if let failure {
+                reply.resume(throwing: failure)
+            } else if let problem, !outcome.opened.isEmpty {
+                reply.resume(throwing: GateBroken(description: problem))
+            } else {
+                reply.resume(returning: outcome)
+            }
+        }
+    }
+
+    struct GateBroken: Error, CustomStringConvertible { var description: String }
+
+    /// - Returns: why it could not be stored: then whoever was to come in stays out.
+    @discardableResult
+    private func store(batch: inout Batch) -> StoreError? {
+        var failure: StoreError?
+        do throws(StoreError) {
+            try store.write(unstored + batch.records)
+            unstored = []
+        } catch {
+            failure = error
+            unstored += batch.records.filter(\.record.isEnd)
+            log.add(.error, kind: "store-failed", message: "Sessions cannot be stored: \(error)")
+            for session in batch.opened {
+                engine.retract(session)
+                if engine.sessions[session.address] == nil { gate.remove(session.address) }
+            }
+            for email in batch.addedUsers { engine.retractUser(email) }
+            batch.events = batch.events.filter { $0.kind != "session-admitted" }
+        }
+        for event in batch.events { log.add(.info, kind: event.kind, message: event.message) }
+        return failure
+    }
+
+    // MARK: - The kernel
+
+    /// Puts the gate up as it should be, or takes it down.
+    private func follow() {
+        if settings.isGateEnabled {
+            check(isForeign: false, isFirst: true)
+        } else {
+            leaseAt = nil
+            checkAt = nil
+            watcher?.stop()
+            watcher = nil
+            do throws(NetlinkError) {
+                try machine.table.remove()
+                problem = nil
+            } catch {
+                // Without rights or nftables there is no gate to take down either.
+                problem = nil
+            }
+        }
+        writeBootFile()
+    }
+
+    private func followChange(cutting cuts: Set<IPAddress>) {
+        let change = gate.takeChange()
+        guard settings.isGateEnabled else { return }
+        if !change.isEmpty {
+            do throws(NetlinkError) {
+                try machine.table.apply(change, now: machine.clock.now)
+                if change.rules != nil { writeBootFile() }
+            } catch {
+                // The table is not what we thought: someone changed it, or an entry's time ran out before ours.
+                check(isForeign: false)
+            }
+        }
+        guard !cuts.isEmpty else { return }
+        let remote = IPAddress.Family.allCases.flatMap { gate.plan.ranges(of: Set(gate.plan.sites.map(\.id)), $0) }
+        do throws(NetlinkError) {
+            for family in IPAddress.Family.allCases {
+                let some = cuts.filter { $0.family == family }
+                guard !some.isEmpty else { continue }
+                try machine.conntrack.forgetConnections(of: some, family) { far in
+                    remote.contains { $0.contains(far) }
+                }
+            }
+        } catch {
+            log.add(.warning, kind: "cut-failed", message: "Connections of ended sessions could not be forgotten: \(error)")
+        }
+    }
+
+    /// Compares the kernel's table with what should be there, and mends it.
+    private func check(isForeign: Bool, isFirst: Bool = false) {
+        guard settings.isGateEnabled else { return }
+        _ = gate.takeChange()
+        let now = machine.clock.now
+        checkAt = now + Self.checkInterval
+        do throws(NetlinkError) {
+            if let part = try machine.table.difference(from: gate.ruleset) {
+                try install(now)
+                if !isFirst { tellOfMending("\(part) was changed or removed by someone else and is restored") }
+            } else {
+                let change = gate.difference(from: try machine.table.standings().mapValues(\.chain))
+                if !change.isEmpty {
+                    do throws(NetlinkError) {
+                        try machine.table.apply(change, now: now)
+                    } catch where error.kind == .refused {
+                        // Of the two entries of an address, one is not as the other.
+                        try install(now)
+                    }
+                    if isForeign { tellOfMending("entries were changed by someone else and are as they should be again") }
+                }
+            }
+            try machine.table.renewLease(Self.lease)
+            leaseAt = now + Self.leaseInterval
+            if watcher == nil { try watch() }
+            if problem != nil { log.add(.info, kind: "gate-mended", message: "The gate is as it should be again.") }
+            problem = nil
+        } catch {
+            let sentence = "The gate is not as it should be: \(error)."
+            if problem != sentence { log.add(.error, kind: "gate-failed", message: sentence) }
+            problem = sentence
+            checkAt = now + Self.retryInterval
+        }
+    }
+
+    private func install(_ now: Tick) throws(NetlinkError) {
+        // What is told of so many elements would only fill memory.
+        watcher?.stop()
+        watcher = nil
+        try machine.table.install(gate.ruleset, Array(gate.entries.values), lease: Self.lease, now: now)
+        guard let part = try machine.table.difference(from: gate.ruleset) else { return }
+        throw NetlinkError(
+            operation: "putting up the gate", errno: 0, kernelText: "\(part) is not what it was told to be",
+            kind: .unreadable)
+    }
+
+    /// Listens from now on, and looks once more: between the last look and this one something may have happened.
+    private func watch() throws(NetlinkError) {
+        let watcher = try NftablesWatcher(ignoring: machine.table.port)
+        self.watcher = watcher
+        let inbox = inbox
+        Task { for await _ in watcher.changes { inbox.put(.tableChanged) } }
+        inbox.put(.tableChanged)
+    }
+
+    private func tellOfMending(_ what: String) {
+        log.add(.warning, kind: "gate-mended", message: "The gate: \(what).")
+    }
+
+    private func renewLease() {
+        guard settings.isGateEnabled else { return leaseAt = nil }
+        do throws(NetlinkError) {
+            try machine.table.renewLease(Self.lease)
+            leaseAt = machine.clock.now + Self.leaseInterval
+        } catch {
+            check(isForeign: true)
+        }
+    }
+
+    private func setAlarm() {
+        var deadline = engine.deadline
+        if let leaseAt { deadline = Deadline.earlier(deadline, Deadline(leaseAt, "renew the gate's lease")) }
+        if let checkAt { deadline = Deadline.earlier(deadline, Deadline(checkAt, "compare the gate with the kernel")) }
+        guard let deadline else { return }
+        alarm.set(deadline.tick, now: machine.clock.now) { [inbox] in inbox.put(.timer) }
+    }
+
+    // MARK: - The site
+
+    private func readSite() -> (AccessSettings, [GatePlan.Site]) {
+        do {
+            let (settings, faults) = AccessSettings.read(try store.settings())
+            for fault in faults { log.add(.error, kind: "setting-broken", message: fault) }
+            let sites = try store.contents().connectors.filter(\.isEnabled).map {
+                GatePlan.Site(id: $0.id, networks: $0.remoteNetworks)
+            }
+            return (settings, sites)
+        } catch {
+            log.add(.error, kind: "store-failed", message: "The settings of the gate cannot be read: \(error)")
+            return (engine.settings, gate.plan.sites)
+        }
+    }
+
+    private func plan(_ settings: AccessSettings, _ sites: [GatePlan.Site]) -> GatePlan {
+        GatePlan(
+            sites: sites, exempt: settings.exempt, interfaces: settings.interfaces, inbound: settings.inbound,
+            redirectPort: settings.redirectPort)
+    }
+
+    /// The closed gate for the next boot, before we start.
+    private func writeBootFile() {
+        do {
+            guard settings.isGateEnabled else { return try StateFile.remove(machine.bootPath) }
+            let text = Ruleset(gate: gate.plan, reaches: [:]).text
+            try StateFile.replace(
+                machine.bootPath, with: "# The closed gate, until gatehoused has started. It writes this file itself.\n" + text)
+        } catch {
+            log.add(.warning, kind: "boot-file-failed", message: "\(machine.bootPath) could not be written: \(error)")
+        }
+    }
+}
