@@ -14,8 +14,8 @@ import Glibc
         version: gatehouseVersion,
         subcommands: [
             ImportCommand.self, StatusCommand.self, ExplainCommand.self, EventsCommand.self, ConnectorCommand.self,
-            IdPCommand.self, ExportCommand.self, ApplyCommand.self, DoctorCommand.self, AuditCommand.self,
-            ReloadCommand.self,
+            GateCommand.self, SessionCommand.self, UserCommand.self, IdPCommand.self, ExportCommand.self,
+            ApplyCommand.self, DoctorCommand.self, AuditCommand.self, ReloadCommand.self,
         ])
 
     @OptionGroup var shared: SharedOptions

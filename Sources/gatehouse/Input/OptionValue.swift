@@ -1,3 +1,4 @@
+import Access
 import ArgumentParser
 import Base
 import Cryptography
@@ -113,6 +114,32 @@ enum OptionValue {
             throw ValidationError("must be from 32 to 2048 packets.")
         }
         return count
+    }
+
+    /// A time, or `off`, which is zero.
+    static func idleLimit(_ text: String) throws -> Int { text == "off" ? 0 : try seconds(from: 60)(text) }
+
+    /// One network, or an address alone.
+    static func network(_ text: String) throws -> IPPrefix {
+        guard let network = try networks(text).first, !text.contains(",") else {
+            throw ValidationError("'\(text.printable)' is no network such as 10.0.0.0/16.")
+        }
+        return network
+    }
+
+    /// Connectors by ID, with commas between them.
+    static func sites(_ text: String) throws -> SiteChoice {
+        guard let sites = SiteChoice(text) else {
+            throw ValidationError("must be all, none, or IDs of connectors with commas between them.")
+        }
+        return sites
+    }
+
+    static func inbound(_ text: String) throws -> GatePlan.Inbound {
+        guard let value = GatePlan.Inbound(rawValue: text) else {
+            throw ValidationError("must be replies (answers only) or all (new connections too).")
+        }
+        return value
     }
 
     static func yesOrNo(_ text: String) throws -> Bool {
