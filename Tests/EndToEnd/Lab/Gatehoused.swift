@@ -159,6 +159,7 @@ final class Gatehoused: Sendable {
     }
 
     private var sockets: String { folder + "/run" }
+    var stateFolder: String { folder + "/state" }
     var statusSocket: String { sockets + "/status.sock" }
     var controlSocket: String { sockets + "/control.sock" }
 
