@@ -8,6 +8,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case ikeAuthenticated = "ike-authenticated"
     /// IDi, CERT and AUTH of a stranger, as a responder takes them before it knows the peer.
     case ikeCertificate = "ike-certificate"
+    /// Fragments of IKE messages, from a peer that has authenticated or is about to.
+    case ikeReassembly = "ike-reassembly"
     /// A file given to `gatehouse import aws-vpn`.
     case awsImport = "aws-import"
     /// ESP packets, forged and genuine, and what the data path does with the inner packet.
@@ -23,6 +25,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .ikeMessage: "a datagram to an engine with a tunnel up"
         case .ikeAuthenticated: "payloads inside the encrypted payload, from a peer that authenticated"
         case .ikeCertificate: "identity, certificates and signature of a stranger"
+        case .ikeReassembly: "fragments of IKE messages, honest and not"
         case .awsImport: "a file given to gatehouse import aws-vpn"
         case .espInput: "an ESP packet, and the inner packet of a genuine one"
         case .statusHTTP: "a request to the local sockets"
@@ -35,6 +38,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .ikeMessage: fuzzIKEMessage(bytes)
         case .ikeAuthenticated: fuzzIKEAuthenticated(bytes)
         case .ikeCertificate: fuzzIKECertificate(bytes)
+        case .ikeReassembly: fuzzIKEReassembly(bytes)
         case .awsImport: fuzzAWSImport(bytes)
         case .espInput: fuzzESPInput(bytes)
         case .statusHTTP: fuzzStatusHTTP(bytes)
@@ -48,6 +52,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .ikeMessage: ikeMessageSeeds()
         case .ikeAuthenticated: ikeAuthenticatedSeeds()
         case .ikeCertificate: ikeCertificateSeeds()
+        case .ikeReassembly: ikeReassemblySeeds()
         case .awsImport: []
         case .espInput: espInputSeeds()
         case .statusHTTP: statusHTTPSeeds()

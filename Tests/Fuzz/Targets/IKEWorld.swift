@@ -11,6 +11,7 @@ struct IKEWorld {
     var installed: Set<UInt32> = []
     /// Every datagram of the life so far, with its path as the receiver sees it.
     var heard: [([UInt8], Path)] = []
+    private var losesAuth = false
 
     static let id = ConnectionID(1)
     private static let addressA = IPAddress.v4(0xC633_6402)
@@ -19,15 +20,20 @@ struct IKEWorld {
         local: Endpoint(addressB, 500), remote: Endpoint(addressA, 500), isNATPort: false)
 
     /// Made once: connecting costs a hundred times what an input does.
-    static let connected = IKEWorld(connecting: true)
+    static let connected = IKEWorld(isHalfOpen: false)
+    /// B has answered IKE_SA_INIT; A's IKE_AUTH is lost.
+    static let halfOpen = IKEWorld(isHalfOpen: true)
 
-    private init(connecting: Bool) {
+    private init(isHalfOpen: Bool) {
         a = Engine(configuration: EngineConfiguration(), seed: [1], now: now)
         b = Engine(configuration: EngineConfiguration(), seed: [2], now: now)
         _ = a.receive(.configure(Self.id, Self.configuration(Self.addressA, Self.addressB)), now: now)
         _ = b.receive(.configure(Self.id, Self.configuration(Self.addressB, Self.addressA)), now: now)
+        losesAuth = isHalfOpen
         toA(a.receive(.initiate(Self.id), now: now))
-        precondition(b.ikeSACount == 1 && installed.count == 1, "the two engines did not connect")
+        losesAuth = false
+        precondition(b.ikeSACount == 1, "the two engines did not connect")
+        precondition(isHalfOpen ? b.halfOpenCount == 1 : installed.count == 1, "the two engines stand elsewhere")
     }
 
     private static func configuration(_ local: IPAddress, _ remote: IPAddress) -> ConnectionConfiguration {
@@ -52,6 +58,7 @@ struct IKEWorld {
         for effect in effects {
             switch effect {
             case .send(let bytes, let path):
+                if losesAuth, bytes[path.isNATPort ? 22 : 18] == ExchangeType.ikeAuth.rawValue { continue }
                 let seen = Path(local: path.remote, remote: path.local, isNATPort: path.isNATPort)
                 heard.append((bytes, seen))
                 toB(.datagram(bytes, seen), answering: true)
