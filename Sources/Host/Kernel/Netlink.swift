@@ -42,9 +42,6 @@ public final class Netlink: Sendable {
         connection = Mutex(Connection(socket: socket))
     }
 
-    /// Our address on the bus.
-    var port: UInt32 { connection.withLock { $0.socket.port } }
-
     private struct Connection: ~Copyable {
         let socket: NetlinkSocket
         var sequence = UInt32.random(in: .min ... .max)
