@@ -64,11 +64,9 @@ struct KernelIPsecTests {
     @Test("An SPI is reserved within its range")
     func spi() throws {
         let association = KernelIPsecWireTests.association()
-        let spi = try netlink.allocateSPI(for: association, in: 0x2000...0x2003)
-        #expect((0x2000...0x2003).contains(spi))
-        var rest: Set<UInt32> = [spi]
-        for _ in 0..<3 { rest.insert(try netlink.allocateSPI(for: association, in: 0x2000...0x2003)) }
-        #expect(rest.count <= 4)
+        // The kernel draws at random, and gives up when all that it draws are taken: hence the wide range.
+        let spi = try netlink.allocateSPI(for: association, in: 0x2000...0x2fff)
+        #expect((0x2000...0x2fff).contains(spi))
         // A larval one is there, and no tunnel.
         #expect(try netlink.deleteAssociation(KernelSAID(destination: association.destination, spi: spi)))
         #expect(try !netlink.deleteAssociation(KernelSAID(destination: association.destination, spi: spi)))

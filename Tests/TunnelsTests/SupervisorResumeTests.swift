@@ -68,7 +68,9 @@ import Testing
         #expect(inputs(effects) == ["configure #9"])
         let link = try #require(links(effects)[first.name])
         // Sized for the suite that its SAs have.
-        #expect(link.interface == "gh7" && link.mtu == 1438)
+        let suite = ESPSuite(encryption: .aes256gcm16, integrity: nil, group: nil, esn: false)
+        let size = TunnelMTU.forSuite(suite, isUDPEncapsulated: false).limited(to: first.inside)
+        #expect(link.interface == "gh7" && link.mtu == size.mtu)
         #expect(links(effects)[connector.tunnels[1].name]?.interface == "gh0")
 
         let opened = supervisor.receive(.linkOpened(interface: "gh7"), now: .zero)
