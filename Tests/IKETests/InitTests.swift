@@ -124,7 +124,7 @@ struct InitTests {
             pair.give(.b, .datagram(bytes, first.path))
         }
         #expect(pair.b.engine.halfOpenCount == 8)
-        #expect(pair.b.engine.counters.droppedHalfOpen == 12)
+        #expect(pair.b.engine.counters.cookiesDemanded == 12)
         // Another client behind the same NAT has another port, and is not punished.
         var path = first.path
         path.remote.port = 40_000
@@ -136,6 +136,47 @@ struct InitTests {
         #expect(pair.b.engine.halfOpenCount == 0)
         #expect(pair.b.engine.ikeSACount == 0)
         #expect(pair.b.engine.deadline == nil)
+    }
+
+    @Test func whoeverKnocksInThePeersNameDoesNotLockItOut() {
+        var pair = Pair()
+        pair.give(.a, .initiate(Pair.id))
+        let first = pair.network[0]
+        for number in 1...200 as ClosedRange<UInt8> {
+            var forged = first.bytes
+            forged[7] = number
+            pair.give(.b, .datagram(forged, first.path))
+        }
+        #expect(pair.b.engine.halfOpenCount == 8)
+        // What answers the forged ones means nothing to A, which returns the cookie of its own.
+        pair.drive(.seconds(2))
+        #expect(pair.established(.a) == 1)
+        pair.expectConnected()
+        #expect(pair.b.engine.halfOpenCount == 8)
+        pair.drive(.seconds(31))
+        pair.expectOnlyOne()
+    }
+
+    @Test func whoeverHasCookiesIsLimitedAsWell() throws {
+        var pair = Pair()
+        for seed in 0..<40 as Range<UInt8> {
+            var other = Engine(configuration: EngineConfiguration(), seed: [9, seed], now: pair.now)
+            _ = other.receive(.configure(Pair.id, Pair.configuration(.a)), now: pair.now)
+            var effects = other.receive(.initiate(Pair.id), now: pair.now)
+            // The first message, and the second with a cookie where one is asked for.
+            for _ in 0..<2 {
+                for case .send(let bytes, let path) in effects where bytes[18] == 34 {
+                    let seen = Path(local: path.remote, remote: path.local, isNATPort: path.isNATPort)
+                    let before = pair.network.count
+                    pair.give(.b, .datagram(bytes, seen))
+                    effects = []
+                    guard pair.network.count > before, let answer = pair.network.popLast() else { continue }
+                    effects = other.receive(.datagram(answer.bytes, answer.path), now: pair.now)
+                }
+            }
+        }
+        #expect(pair.b.engine.halfOpenCount == 16)
+        #expect(pair.b.engine.counters.droppedHalfOpen > 20)
     }
 
     @Test func aRepeatedFirstMessageGetsTheSameAnswer() {

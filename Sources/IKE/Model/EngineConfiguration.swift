@@ -10,7 +10,8 @@ public struct EngineConfiguration: Hashable, Codable, Sendable {
     /// With this many half-open SAs no new ones are taken; from half of it on, none of an address that has a sixteenth
     /// of it: one host with many ports does not shut the door to all others.
     public var maximumHalfOpen = 20_000
-    /// Half-open SAs of one address and port; more are dropped. Clients behind one NAT have ports of their own.
+    /// Half-open SAs of one address and port before it must show a cookie, and as many again with one; more are dropped.
+    /// Clients behind one NAT have ports of their own.
     public var maximumHalfOpenPerEndpoint = 8
     /// What unfinished fragmented messages of all half-open SAs may take up together, in bytes.
     public var maximumHalfOpenFragmentBytes = 16 << 20

@@ -43,7 +43,8 @@ extension Engine {
             throw error
         }
         let nonce = try payloads.require(payloads.nonce, "Nonce")
-        guard passesGate(payloads, nonce, key, header, path) else { return }
+        let admission = admission(payloads, nonce, key, header, path)
+        guard admission != .refused else { return }
         let proposals = try payloads.require(payloads.proposals, "SA")
         let keyExchange = try payloads.require(payloads.keyExchange, "KE")
         guard let (choice, connection) = chooseSuite(proposals, keyExchange.group, path) else {
@@ -80,7 +81,7 @@ extension Engine {
         halfOpen.hashes = SignatureHashes.of(payloads)
         halfOpen.canUsePPK = answer.offersPPK
         sa.state = .halfOpen(halfOpen)
-        gate.add(key, sa.spi)
+        gate.add(key, sa.spi, isProven: admission == .proven)
         transmit(answer.bytes, path)
         settle(sa)
     }
@@ -95,28 +96,34 @@ extension Engine {
         if let answer { transmit(answer, path) } else { counters.count(.unexpected) }
     }
 
-    /// Cookies and limits; false when the message has been dealt with.
-    private mutating func passesGate(
+    private enum Admission { case refused, unproven, proven }
+
+    /// Whether a first message is looked at: cookies and limits. Who sends many from one address and port, or comes when
+    /// many are half-open, must show a cookie first. An attacker who only writes our peer's address on his messages has
+    /// none, and what he fills up is not counted against who has.
+    private mutating func admission(
         _ payloads: Payloads, _ nonce: [UInt8], _ key: HalfOpenGate.Key, _ header: Header, _ path: Path
-    ) -> Bool {
-        guard gate.count < configuration.maximumHalfOpen,
-            gate.count(of: key.remote) < configuration.maximumHalfOpenPerEndpoint,
+    ) -> Admission {
+        let limit = configuration.maximumHalfOpenPerEndpoint
+        guard gate.count < configuration.maximumHalfOpen, gate.count(of: key.remote, isProven: true) < limit,
             gate.count < configuration.maximumHalfOpen / 2
                 || gate.count(at: key.remote.address) < configuration.maximumHalfOpen / 16
         else {
             counters.droppedHalfOpen += 1
-            return false
+            return .refused
         }
-        guard gate.count >= configuration.cookieThreshold else { return true }
+        if gate.count < configuration.cookieThreshold, gate.count(of: key.remote, isProven: false) < limit {
+            return .unproven
+        }
         if let cookie = payloads.notify(.cookie),
             gate.accepts(cookie.data, nonce: nonce, key, now: now, random: &random)
         {
-            return true
+            return .proven
         }
         counters.cookiesDemanded += 1
         let cookie = gate.cookie(nonce: nonce, key, now: now, random: &random)
         answerStatelessly(header, Notify(.cookie, data: cookie), path: path)
-        return false
+        return .refused
     }
 
     private func chooseSuite(

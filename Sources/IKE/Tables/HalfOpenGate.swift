@@ -18,25 +18,40 @@ struct HalfOpenGate: Sendable {
     /// What unfinished messages of half-open SAs take up.
     var heldBytes = 0
     private(set) var answered: [Key: UInt64] = [:]
-    private var perEndpoint: [Endpoint: Int] = [:]
+    /// Those whose sender has shown a cookie.
+    private var proven: Set<Key> = []
+    private var unprovenPerEndpoint: [Endpoint: Int] = [:]
+    private var provenPerEndpoint: [Endpoint: Int] = [:]
     private var perAddress: [IPAddress: Int] = [:]
     private var current: CookieSecret?
     private var previous: CookieSecret?
     private static let secretLifetime = Tick.Span.seconds(60)
 
     var count: Int { answered.count }
-    func count(of remote: Endpoint) -> Int { perEndpoint[remote] ?? 0 }
+    /// Half-open SAs of one sender: those that anyone may have begun in its name, or those that it has shown a cookie for.
+    func count(of remote: Endpoint, isProven: Bool) -> Int {
+        (isProven ? provenPerEndpoint : unprovenPerEndpoint)[remote] ?? 0
+    }
     func count(at address: IPAddress) -> Int { perAddress[address] ?? 0 }
 
-    mutating func add(_ key: Key, _ spi: UInt64) {
+    mutating func add(_ key: Key, _ spi: UInt64, isProven: Bool = false) {
         guard answered.updateValue(spi, forKey: key) == nil else { return }
-        perEndpoint[key.remote, default: 0] += 1
+        if isProven {
+            proven.insert(key)
+            provenPerEndpoint[key.remote, default: 0] += 1
+        } else {
+            unprovenPerEndpoint[key.remote, default: 0] += 1
+        }
         perAddress[key.remote.address, default: 0] += 1
     }
 
     mutating func remove(_ key: Key) {
         guard answered.removeValue(forKey: key) != nil else { return }
-        Self.take(one: key.remote, from: &perEndpoint)
+        if proven.remove(key) != nil {
+            Self.take(one: key.remote, from: &provenPerEndpoint)
+        } else {
+            Self.take(one: key.remote, from: &unprovenPerEndpoint)
+        }
         Self.take(one: key.remote.address, from: &perAddress)
     }
 

@@ -258,7 +258,7 @@ def auth_for_an_unknown_spi(lab):
     session.spi_r = b"\x00" + b"\x07" * 7
     answer = session.exchange(session.seal(IKE_AUTH, session.auth_payloads()))
     if answer:
-        assert notify_types(payloads_of(answer[16], answer[28:])) == [INVALID_IKE_SPI]
+        assert notify_types(payloads_of(answer[16], answer[28:])) == [INVALID_IKE_SPI, QUICK_CRASH_DETECTION]
 
 
 @case("does not authenticate")
