@@ -69,6 +69,8 @@ packages_to_build=(
     "/usr/include/libmnl/libmnl.h=libmnl-dev" "/usr/include/libxml2/libxml/tree.h=libxml2-dev"
     "/usr/include/sqlite3.h=libsqlite3-dev"
 )
+# Other implementations that the engines are held against.
+packages_of_oracles=(xmlsec1=xmlsec1 openssl=openssl)
 packages_of_lab=(
     ip=iproute2 sysctl=procps ping=iputils-ping curl=curl jq=jq socat=socat tcpdump=tcpdump nft=nftables
     /usr/bin/python3=python3 /usr/lib/python3/dist-packages/cryptography=python3-cryptography
