@@ -1,3 +1,5 @@
+// An optimised build of this room finds `stat` in this module first.
+import CoreFoundation
 import Glibc
 
 /// Keeps a second daemon out of the same runtime directory, for as long as this process lives.
