@@ -110,7 +110,7 @@ let package = Package(
 
         // Benchmarks: run by tools/bench.
         .executableTarget(
-            name: "bench-ike", dependencies: ["IKE", "Cryptography", "Base", "Host"], path: "tools/benchmarks/ike",
+            name: "bench-ike", dependencies: ["IKE", "Cryptography", "Base"], path: "tools/benchmarks/ike",
             swiftSettings: strict),
         .executableTarget(
             name: "bench-esp", dependencies: ["ESP", "Cryptography", "Base", "COpenSSL"], path: "tools/benchmarks/esp",

@@ -1,0 +1,42 @@
+internal import Base
+internal import Cryptography
+internal import Glibc
+internal import IKE
+
+enum Clock {
+    static func now() -> Tick {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return Tick(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+    }
+
+    /// Nanoseconds of CPU that this thread has used.
+    static func cpu() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    static func seed() -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<32).map { _ in generator.next() }
+    }
+}
+
+extension ConnectionConfiguration {
+    /// The one suite that all is measured with, but for the group.
+    static func bench(_ options: Options, local: IPAddress, remote: IPAddress?) -> ConnectionConfiguration {
+        let everything = TrafficSelector(first: .v4(0), last: .v4(.max))
+        var configuration = ConnectionConfiguration(
+            name: "fleet", localAddress: local, remoteAddress: remote,
+            authentication: .psk(Secret(Array(options.psk.utf8))),
+            ikeProposals: [
+                IKEProposal(encryption: [.aes128], integrity: [.sha256], prf: [.sha256], groups: [options.group])
+            ],
+            espProposals: [ESPProposal(encryption: [.aes128gcm16], integrity: [], groups: [])],
+            localSelectors: [everything], remoteSelectors: [everything])
+        // The measured side alone decides what is sent.
+        configuration.dpdDelay = .zero
+        return configuration
+    }
+}
