@@ -73,6 +73,8 @@ ike_blocked() {
             chain forward {
                 type filter hook forward priority 0
                 udp dport 500 drop
+                # Behind the four zero bytes that ESP in UDP cannot begin with.
+                udp dport 4500 @th,64,32 0 drop
             }
         }"
 }
