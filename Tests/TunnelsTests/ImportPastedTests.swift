@@ -170,4 +170,13 @@ import Tunnels
         #expect(error?.line == 2)
         #expect(error?.reason.contains("policy-based Cisco IOS") == true)
     }
+
+    /// A character that goes on and on costs whoever compares it, so it is refused before that.
+    @Test func aCharacterWithoutEndIsRefused() throws {
+        let marks = String(repeating: "\u{301}", count: 40)
+        let error = #expect(throws: ImportError.self) { try ImportDocument(Array("IPSec\nTunnel e\(marks)".utf8)) }
+        #expect(error?.kind == .notText && error?.line == 2)
+        // What people write has a few.
+        _ = try ImportDocument(Array("Zu\u{308}rich, Vie\u{302}\u{323}t Nam".utf8))
+    }
 }

@@ -60,7 +60,36 @@ public struct ImportDocument: Sendable {
             throw ImportError(
                 .notText, at: Place(line: line), "the file holds binary data", remedy: ImportError.downloadAgain)
         }
+        if let line = Self.firstOverloaded(decoded) {
+            throw ImportError(
+                .notText, at: Place(line: line),
+                "a character carries more than \(Self.markLimit) combining marks, as no one writes",
+                remedy: ImportError.downloadAgain)
+        }
         self.init(text: decoded)
+    }
+
+    /// Marks on one character beyond which the text is none: a character without end costs whoever compares it.
+    static let markLimit = 32
+
+    /// The line of the first character with more marks than that.
+    private static func firstOverloaded(_ text: String) -> Int? {
+        guard text.utf8.contains(where: { $0 >= 0xCC }) else { return nil }
+        var line = 1
+        var run = 0
+        for scalar in text.unicodeScalars {
+            if scalar.value == 10 { line += 1 }
+            guard scalar.value >= 0x300 else {
+                run = 0
+                continue
+            }
+            switch scalar.properties.generalCategory {
+            case .nonspacingMark, .enclosingMark, .spacingMark, .format: run += 1
+            default: run = 0
+            }
+            if run > markLimit { return line }
+        }
+        return nil
     }
 
     init(text: String) {

@@ -78,7 +78,8 @@ enum PastedText {
         var result: [UInt8] = []
         var rest = text.utf8[...]
         while let byte = rest.first {
-            guard byte == UInt8(ascii: "&"),
+            // The second byte rules out nearly all that is none.
+            guard byte == UInt8(ascii: "&"), let next = rest.dropFirst().first, "#qalgn".utf8.contains(next),
                 let entity = entities.first(where: { rest.starts(with: $0.name.utf8) })
             else {
                 result.append(byte)
