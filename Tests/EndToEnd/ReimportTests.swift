@@ -74,7 +74,8 @@ struct ReimportTests {
             #expect(looks.allSatisfy { $0.contains("online") }, "no tunnel was online at some moment: \(looks)")
             try await lab.waitForPing()
             let count = try await ping.stop()
-            // charon with kernel-libipsec may lose a packet when its SAs change, and both tunnels change theirs.
+            // One a tunnel that changes its SAs, as in the other tests with charon and kernel-libipsec; one of these was
+            // lost once on a busy host, and where is not known.
             #expect(count.lost <= 2, "\(count)")
             #expect(count.sent > 20)
 
