@@ -67,7 +67,7 @@ need_packages() {
 packages_to_build=(
     pkg-config=pkg-config g++=g++ "/usr/include/openssl/evp.h=libssl-dev"
     "/usr/include/libmnl/libmnl.h=libmnl-dev" "/usr/include/libxml2/libxml/tree.h=libxml2-dev"
-    "/usr/include/sqlite3.h=libsqlite3-dev"
+    "/usr/include/sqlite3.h=libsqlite3-dev" "/usr/include/*/curl/curl.h=libcurl4-openssl-dev"
 )
 # Other implementations that the engines are held against.
 packages_of_oracles=(xmlsec1=xmlsec1 openssl=openssl)
