@@ -1,4 +1,5 @@
 public import Base
+public import Portal
 import Yams
 
 /// What the daemon must know before it can open its store: places, addresses, the data path. Everything else lives in
@@ -16,11 +17,30 @@ public struct BootConfiguration: Hashable, Sendable {
     public var logLevel = LogLevel.info
     /// The group that may read the status socket; nil leaves it to the daemon's own group.
     public var statusGroup: String?
+    /// Nil serves no sign-in pages.
+    public var signInPages: SignInPages?
 
     public init() {}
 
     public enum DataPathChoice: String, CaseIterable, Sendable { case auto, userspace, kernel }
     public enum LogLevel: String, CaseIterable, Sendable { case debug, info, warning, error }
+
+    /// Where people sign in: the section `portal` of the boot file.
+    public struct SignInPages: Hashable, Sendable {
+        /// How browsers and identity providers know the pages.
+        public var address: SiteAddress
+        /// The addresses to listen on; empty means all.
+        public var listen: [IPAddress] = []
+        /// The port to listen on; nil takes that of the address.
+        public var port: UInt16?
+        /// Takes unencrypted requests and leads them to the pages; nil for none.
+        public var redirectPort: UInt16?
+        /// PEM files of the certificate with its chain, and of its key; nil makes a certificate at the first start.
+        public var certificate: String?
+        public var key: String?
+
+        public init(address: SiteAddress) { self.address = address }
+    }
 
     /// A key or value of the boot file that cannot be used.
     public struct Invalid: Error, Hashable, Sendable, CustomStringConvertible {
@@ -32,59 +52,31 @@ public struct BootConfiguration: Hashable, Sendable {
     /// - Throws: ``Invalid`` naming the key, what is wrong with its value and what is possible.
     public init(yaml: String, file: String) throws(Invalid) {
         self.init()
-        func invalid(_ text: String) -> Invalid { Invalid(description: "\(file): \(text)") }
         let root: Node?
         do {
             root = try Yams.compose(yaml: yaml)
         } catch {
-            throw invalid("is not YAML: \(error)")
+            throw Invalid(description: "\(file): is not YAML: \(error)")
         }
         guard let root, root.null == nil else { return }
-        guard let mapping = root.mapping else { throw invalid("must be a mapping of keys to values") }
+        guard let mapping = root.mapping else {
+            throw Invalid(description: "\(file): must be a mapping of keys to values")
+        }
         for (key, value) in mapping {
-            let line = key.mark.map { "line \($0.line): " } ?? ""
-            func text() throws(Invalid) -> String {
-                guard let text = value.string, !text.isEmpty else {
-                    throw invalid("\(line)\(key.string ?? "?") needs a text")
-                }
-                return text
-            }
-            func choice<Choice: RawRepresentable & CaseIterable>(_: Choice.Type) throws(Invalid) -> Choice
-            where Choice.RawValue == String {
-                let raw = try text()
-                guard let choice = Choice(rawValue: raw) else {
-                    let all = Choice.allCases.map(\.rawValue).joined(separator: ", ")
-                    throw invalid("\(line)\(key.string ?? "?") is '\(raw)', must be one of \(all)")
-                }
-                return choice
-            }
-            func port() throws(Invalid) -> UInt16 {
-                guard let number = value.int, let port = UInt16(exactly: number), port > 0 else {
-                    throw invalid("\(line)\(key.string ?? "?") must be a port from 1 to 65535")
-                }
-                return port
-            }
-            switch key.string {
-            case "stateDirectory": stateDirectory = try text()
-            case "runtimeDirectory": runtimeDirectory = try text()
-            case "listen":
-                guard let list = value.sequence else { throw invalid("\(line)listen must be a list of addresses") }
-                listen = []
-                for item in list {
-                    guard let address = item.string.flatMap(IPAddress.init) else {
-                        throw invalid("\(line)listen: '\(item.string ?? "?")' is no IP address")
-                    }
-                    listen.append(address)
-                }
-            case "ikePort": ikePort = try port()
-            case "natPort": natPort = try port()
-            case "dataPath": dataPath = try choice(DataPathChoice.self)
-            case "logLevel": logLevel = try choice(LogLevel.self)
-            case "statusGroup": statusGroup = try text()
+            let entry = BootEntry(file: file, key: key, value: value)
+            switch entry.name {
+            case "stateDirectory": stateDirectory = try entry.text()
+            case "runtimeDirectory": runtimeDirectory = try entry.text()
+            case "listen": listen = try entry.addresses()
+            case "ikePort": ikePort = try entry.port()
+            case "natPort": natPort = try entry.port()
+            case "dataPath": dataPath = try entry.choice(DataPathChoice.self)
+            case "logLevel": logLevel = try entry.choice(LogLevel.self)
+            case "statusGroup": statusGroup = try entry.text()
+            case "portal": signInPages = try SignInPages(entry)
             default:
-                throw invalid(
-                    "\(line)unknown key '\(key.string ?? "?")'; known are stateDirectory, runtimeDirectory, listen, "
-                        + "ikePort, natPort, dataPath, logLevel, statusGroup")
+                throw entry.unknown(
+                    "stateDirectory, runtimeDirectory, listen, ikePort, natPort, dataPath, logLevel, statusGroup, portal")
             }
         }
     }
@@ -93,4 +85,94 @@ public struct BootConfiguration: Hashable, Sendable {
     public var machineKeyPath: String { stateDirectory + "/machine.key" }
     public var statusSocketPath: String { runtimeDirectory + "/status.sock" }
     public var controlSocketPath: String { runtimeDirectory + "/control.sock" }
+}
+
+extension BootConfiguration.SignInPages {
+    fileprivate init(_ section: BootEntry) throws(BootConfiguration.Invalid) {
+        let entries = try section.entries()
+        guard let entry = entries.first(where: { $0.name == "address" }) else {
+            throw section.invalid("needs an address, such as https://gate.example.com")
+        }
+        guard let address = SiteAddress(try entry.text()) else {
+            throw entry.invalid("must be https:// with a host and perhaps a port, and no path")
+        }
+        self.init(address: address)
+        for entry in entries {
+            switch entry.name {
+            case "address": break
+            case "listen": listen = try entry.addresses()
+            case "port": port = try entry.port()
+            case "redirectPort": redirectPort = try entry.port()
+            case "certificate": certificate = try entry.text()
+            case "key": key = try entry.text()
+            default: throw entry.unknown("address, listen, port, redirectPort, certificate, key")
+            }
+        }
+        guard (certificate == nil) == (key == nil) else {
+            throw section.invalid("needs both certificate and key, or neither")
+        }
+        guard redirectPort != (port ?? address.port) else {
+            throw section.invalid("has one port for encrypted and for unencrypted requests")
+        }
+    }
+}
+
+/// One key of the boot file with its value.
+private struct BootEntry {
+    let file: String
+    let key: Node
+    let value: Node
+    var section = ""
+
+    var name: String { key.string ?? "?" }
+
+    func invalid(_ text: String) -> BootConfiguration.Invalid {
+        let line = key.mark.map { "line \($0.line): " } ?? ""
+        return BootConfiguration.Invalid(description: "\(file): \(line)\(section)\(name) \(text)")
+    }
+
+    func unknown(_ known: String) -> BootConfiguration.Invalid {
+        let line = key.mark.map { "line \($0.line): " } ?? ""
+        return BootConfiguration.Invalid(
+            description: "\(file): \(line)unknown key '\(section)\(name)'; known are \(known)")
+    }
+
+    func text() throws(BootConfiguration.Invalid) -> String {
+        guard let text = value.string, !text.isEmpty else { throw invalid("needs a text") }
+        return text
+    }
+
+    func port() throws(BootConfiguration.Invalid) -> UInt16 {
+        guard let number = value.int, let port = UInt16(exactly: number), port > 0 else {
+            throw invalid("must be a port from 1 to 65535")
+        }
+        return port
+    }
+
+    func addresses() throws(BootConfiguration.Invalid) -> [IPAddress] {
+        guard let list = value.sequence else { throw invalid("must be a list of addresses") }
+        var addresses: [IPAddress] = []
+        for item in list {
+            guard let address = item.string.flatMap(IPAddress.init) else {
+                throw invalid("has '\(item.string ?? "?")', which is no IP address")
+            }
+            addresses.append(address)
+        }
+        return addresses
+    }
+
+    func choice<Choice: RawRepresentable & CaseIterable>(
+        _: Choice.Type
+    ) throws(BootConfiguration.Invalid) -> Choice where Choice.RawValue == String {
+        let raw = try text()
+        guard let choice = Choice(rawValue: raw) else {
+            throw invalid("is '\(raw)', must be one of \(Choice.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return choice
+    }
+
+    func entries() throws(BootConfiguration.Invalid) -> [BootEntry] {
+        guard let mapping = value.mapping else { throw invalid("must be a mapping of keys to values") }
+        return mapping.map { BootEntry(file: file, key: $0.key, value: $0.value, section: name + ".") }
+    }
 }

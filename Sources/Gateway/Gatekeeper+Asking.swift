@@ -10,26 +10,41 @@ extension Gatekeeper {
     /// - Parameters:
     ///   - mayCreateUser: the provider's setting; a sign-in that began at the provider always may.
     ///   - sites: what this sign-in may reach at most.
+    ///   - reference: what the person is told when they are refused.
     /// - Throws: ``AdmissionRefusal``, which the audit trail has by then, or why it could not be done.
     nonisolated func admit(
-        _ subject: VerifiedSubject, at address: IPAddress, mayCreateUser: Bool = false, sites: SiteChoice = .all
+        _ subject: VerifiedSubject, at address: IPAddress, mayCreateUser: Bool = false, sites: SiteChoice = .all,
+        reference: String? = nil
     ) async throws -> Session {
-        let signIn = SignIn(subject: subject, address: address, mayCreateUser: mayCreateUser, sites: sites)
+        let signIn = SignIn(
+            subject: subject, address: address, mayCreateUser: mayCreateUser, sites: sites, reference: reference)
         guard let session = try await carryOut(.signIn(signIn)).opened.first else { throw Stopping() }
         return session
     }
 
     /// Ends the session at an address because its user wants that; nil when there was none.
     nonisolated func signOut(at address: IPAddress) async throws -> Session? {
-        let actor = await session(at: address)?.session.who ?? "\(address)"
+        let actor = await presence(at: address)?.session.who ?? "\(address)"
         return try await carryOut(.end(.address(address), .signedOut, actor: actor)).closed.first
     }
 
-    /// Who is in at an address, with the user and the connectors that are reached at this moment, by ID.
-    nonisolated func session(at address: IPAddress) async -> (session: Session, user: User?, sites: [String])? {
+    /// Who is in at an address, with the connectors that are reached at this moment: their names and networks.
+    struct Presence: Sendable {
+        var session: Session
+        var user: User?
+        var sites: [(name: String, networks: [IPPrefix])]
+    }
+
+    /// Who is in at an address; nil for nobody.
+    nonisolated func presence(at address: IPAddress) async -> Presence? {
         await ask { keeper in
             keeper.engine.sessions[address].map { session in
-                (session, session.user.flatMap { keeper.engine.users[$0] }, keeper.engine.reach(of: session).sorted())
+                let reach = keeper.engine.reach(of: session)
+                return Presence(
+                    session: session, user: session.user.flatMap { keeper.engine.users[$0] },
+                    sites: keeper.gate.plan.sites.filter { reach.contains($0.id) }.map {
+                        (keeper.siteNames[$0.id] ?? $0.id, $0.networks)
+                    })
             }
         } ?? nil
     }

@@ -54,6 +54,8 @@ actor Gatekeeper {
         var route: Netlink
         /// Where the closed gate stands for the next boot.
         var bootPath: String
+        /// Where our own pages take unencrypted requests; a setting goes before it.
+        var redirectPort: UInt16?
     }
 
     nonisolated let inbox: Inbox<Message>
@@ -69,6 +71,8 @@ actor Gatekeeper {
     private var isFinished = false
     private var isHandedOver = false
     private var watcher: NftablesWatcher?
+    /// What people call the connectors, by ID.
+    private(set) var siteNames: [String: String] = [:]
     /// Ends that could not be stored yet: they must not be forgotten, or a restart would let someone in again.
     private var unstored: [(record: AccessRecord, actor: String)] = []
 
@@ -214,14 +218,15 @@ actor Gatekeeper {
                 let email = User.key(signIn.subject.email ?? signIn.subject.nameID)
                 return carryOut(try engine.receive(.signIn(signIn), now: now), actor: email, into: &batch)
             } catch {
-                refuse(error, signIn.address, signIn.subject.provider, actor: "gatehoused", into: &batch)
+                refuse(
+                    error, signIn.address, signIn.subject.provider, signIn.reference, actor: "gatehoused", into: &batch)
                 throw error
             }
         case .admit(let admission, let actor):
             do throws(AdmissionRefusal) {
                 return carryOut(try engine.receive(.admit(admission, by: actor), now: now), actor: actor, into: &batch)
             } catch {
-                refuse(error, admission.address, nil, actor: actor, into: &batch)
+                refuse(error, admission.address, nil, nil, actor: actor, into: &batch)
                 throw error
             }
         case .end(let selector, let end, let actor):
@@ -257,10 +262,13 @@ actor Gatekeeper {
     struct UserUnknown: Error { var email: String }
 
     private func refuse(
-        _ refusal: AdmissionRefusal, _ address: IPAddress, _ provider: String?, actor: String, into batch: inout Batch
+        _ refusal: AdmissionRefusal, _ address: IPAddress, _ provider: String?, _ reference: String?, actor: String,
+        into batch: inout Batch
     ) {
-        batch.records.append((.refused(refusal, address: "\(address)", provider: provider), actor))
-        batch.events.append(("sign-in-refused", "A sign-in at \(address) was refused: \(refusal)"))
+        batch.records.append(
+            (.refused(refusal, address: "\(address)", provider: provider, reference: reference), actor))
+        let mark = reference.map { " (\($0))" } ?? ""
+        batch.events.append(("sign-in-refused", "A sign-in at \(address) was refused\(mark): \(refusal)"))
     }
 
     // MARK: - Effects
@@ -477,10 +485,9 @@ actor Gatekeeper {
         do {
             let (settings, faults) = AccessSettings.read(try store.settings())
             for fault in faults { log.add(.error, kind: "setting-broken", message: fault) }
-            let sites = try store.contents().connectors.filter(\.isEnabled).map {
-                GatePlan.Site(id: $0.id, networks: $0.remoteNetworks)
-            }
-            return (settings, sites)
+            let connectors = try store.contents().connectors.filter(\.isEnabled)
+            siteNames = Dictionary(connectors.map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first })
+            return (settings, connectors.map { GatePlan.Site(id: $0.id, networks: $0.remoteNetworks) })
         } catch {
             log.add(.error, kind: "store-failed", message: "The settings of the gate cannot be read: \(error)")
             return (engine.settings, gate.plan.sites)
@@ -490,7 +497,7 @@ actor Gatekeeper {
     private func plan(_ settings: AccessSettings, _ sites: [GatePlan.Site]) -> GatePlan {
         GatePlan(
             sites: sites, exempt: settings.exempt, interfaces: settings.interfaces, inbound: settings.inbound,
-            redirectPort: settings.redirectPort)
+            redirectPort: settings.redirectPort ?? machine.redirectPort)
     }
 
     /// The closed gate for the next boot, before we start.

@@ -18,6 +18,8 @@ public final class Gateway: Sendable {
     private let gatekeeper: Gatekeeper
     private let neighbours: KernelWatcher
     private let control: GatewayControl
+    /// Nil when the boot file asks for none.
+    private let webPages: WebPages?
     private let store: Store
     private let stateLock: FolderLock
     private let watcher: KernelWatcher
@@ -90,10 +92,19 @@ public final class Gateway: Sendable {
             inbox: Inbox(),
             machine: Gatekeeper.Machine(
                 clock: clock, table: GateTable(netfilter), conntrack: try Netlink(.netfilter), route: netlink,
-                bootPath: boot.stateDirectory + "/gate.nft"), store: store, log: log)
-        let (core, store, log, gatekeeper) = (core, store, log, gatekeeper)
+                bootPath: boot.stateDirectory + "/gate.nft", redirectPort: boot.signInPages?.redirectPort),
+            store: store, log: log)
+        webPages = try boot.signInPages.map { [gatekeeper, store, log] pages in
+            let desk = try SignInDesk(
+                address: pages.address, gatekeeper: gatekeeper, store: store, log: log, clock: clock,
+                random: SystemRandom.bytes)
+            return WebPages(
+                pages, stateDirectory: boot.stateDirectory, desk: desk, journal: journal, log: log, clock: clock)
+        }
+        let (core, store, log, gatekeeper, webPages) = (core, store, log, gatekeeper, webPages)
         control = GatewayControl(
-            core: core, gatekeeper: gatekeeper, store: store, log: log, dataPathKind: dataPath.kind, startedAt: clock.wall,
+            core: core, gatekeeper: gatekeeper, webPages: webPages, store: store, log: log, dataPathKind: dataPath.kind,
+            startedAt: clock.wall,
             examine: {
                 let interfaces = await core.ask { core in core.interfaces } ?? []
                 return await Examination.findings(
@@ -159,6 +170,7 @@ public final class Gateway: Sendable {
             group.addTask { [watcher] in for await _ in watcher.events { core.inbox.put(.kernelChanged) } }
             group.addTask { [manager] in await Self.feedWatchdog(manager, core) }
             group.addTask { [gatekeeper] in await gatekeeper.run() }
+            if let webPages { group.addTask { await webPages.run() } }
             group.addTask { [gatekeeper, neighbours] in
                 for await event in neighbours.events {
                     switch event {
@@ -244,6 +256,7 @@ public final class Gateway: Sendable {
             }
             journal.setLevel(fresh.logLevel.loggerLevel)
             _ = try readConnectors()
+            webPages?.reload()
             journal.logger.info("reloaded: connectors read again, log level \(fresh.logLevel)")
         } catch {
             journal.logger.error("not reloaded, everything stays as it was: \(error)")

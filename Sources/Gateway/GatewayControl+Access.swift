@@ -7,12 +7,17 @@ import Tunnels
 
 extension GatewayControl {
     func gate() async -> GateStatus {
-        await gatekeeper.ask { keeper in
-            let counters = keeper.counters()
-            return GateStatus(
-                settings: keeper.settings, problem: keeper.problem, sessions: keeper.engine.sessions.count,
-                packetsRefused: counters["refused"] ?? 0, packetsDiscarded: counters["discarded"] ?? 0)
-        } ?? GateStatus(settings: AccessSettings(), problem: "The gateway is stopping.")
+        var status =
+            await gatekeeper.ask { keeper in
+                let counters = keeper.counters()
+                return GateStatus(
+                    settings: keeper.settings, problem: keeper.problem, sessions: keeper.engine.sessions.count,
+                    packetsRefused: counters["refused"] ?? 0, packetsDiscarded: counters["discarded"] ?? 0)
+            } ?? GateStatus(settings: AccessSettings(), problem: "The gateway is stopping.")
+        status.portal = webPages?.pages.address.origin
+        status.portalProblem = webPages?.problem
+        if status.redirectPort == nil { status.redirectPort = webPages?.pages.redirectPort }
+        return status
     }
 
     func sessions() async -> [SessionStatus] {

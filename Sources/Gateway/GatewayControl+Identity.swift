@@ -13,7 +13,16 @@ extension GatewayControl {
             provider.key = nil
             return provider
         }
-        return IdentityProviders(providers: providers, address: nil, warnings: warnings)
+        return IdentityProviders(
+            providers: providers, address: webPages?.pages.address, warnings: warnings + signInWarnings)
+    }
+
+    /// What keeps anyone from signing in.
+    private var signInWarnings: [String] {
+        guard let webPages else {
+            return ["The boot file has no portal.address, so there are no sign-in pages and nobody can sign in."]
+        }
+        return webPages.problem.map { [$0] } ?? []
     }
 
     func saveIdentityProvider(

@@ -10,6 +10,8 @@ import Tunnels
 struct GatewayControl: GatewayAPI {
     let core: Core
     let gatekeeper: Gatekeeper
+    /// Nil when the boot file asks for none.
+    let webPages: WebPages?
     let store: Store
     let log: EventLog
     let dataPathKind: String

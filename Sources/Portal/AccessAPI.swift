@@ -47,6 +47,10 @@ public struct GateStatus: Hashable, Codable, Sendable {
     public var sessionSeconds: Int
     public var idleSeconds: Int?
     public var sites: SiteChoice
+    /// Where the sign-in pages are; nil when there are none.
+    public var portal: String?
+    /// What keeps people from signing in; nil when all is well.
+    public var portalProblem: String?
 
     public init(
         settings: AccessSettings, problem: String? = nil, sessions: Int = 0, packetsRefused: UInt64 = 0,

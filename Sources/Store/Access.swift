@@ -14,8 +14,8 @@ public enum AccessRecord: Sendable {
     /// Something was learnt about a session that goes on.
     case changed(Session)
     case closed(Session, SessionEnd)
-    /// Somebody was not admitted.
-    case refused(AdmissionRefusal, address: String, provider: String?)
+    /// Somebody was not admitted; the reference is what they were told.
+    case refused(AdmissionRefusal, address: String, provider: String?, reference: String?)
 
     /// Takes something away from someone: must be stored in the end, whatever comes between.
     public var isEnd: Bool {
@@ -113,10 +113,10 @@ extension Store {
                 arguments: [wall().rfc3339, end.words, session.id])
             try enter(
                 "session-ended", session.who, "session \(session.id) at \(session.address): \(end.words)", String?.none)
-        case .refused(let refusal, let address, let provider):
+        case .refused(let refusal, let address, let provider, let reference):
             try enter(
                 "sign-in-refused", refusal.user ?? address,
-                "at \(address)" + (provider.map { " with \($0)" } ?? "") + ", \(refusal.code): \(refusal)",
+                (reference.map { "\($0), " } ?? "") + "at \(address)" + (provider.map { " with \($0)" } ?? "") + ", \(refusal.code): \(refusal)",
                 String?.none)
         }
     }

@@ -25,13 +25,40 @@ import Testing
         #expect(boot.listen.map(\.description) == ["198.51.100.2", "2001:db8::2"])
         #expect(boot.ikePort == 1500 && boot.natPort == 14500)
         #expect(boot.dataPath == .userspace && boot.logLevel == .debug && boot.statusGroup == "monitoring")
+        #expect(boot.signInPages == nil)
+    }
+
+    @Test func readsWhereTheSignInPagesAre() throws {
+        let boot = try BootConfiguration(
+            yaml: """
+                portal:
+                  address: https://gate.example.com
+                  listen: [10.1.0.1]
+                  port: 8443
+                  redirectPort: 8080
+                  certificate: /etc/gatehouse/portal.crt
+                  key: /etc/gatehouse/portal.key
+                """, file: "boot.yaml")
+        let pages = try #require(boot.signInPages)
+        #expect(pages.address.origin == "https://gate.example.com" && pages.address.port == 443)
+        #expect(pages.listen.map(\.description) == ["10.1.0.1"] && pages.port == 8443 && pages.redirectPort == 8080)
+        #expect(pages.certificate == "/etc/gatehouse/portal.crt" && pages.key == "/etc/gatehouse/portal.key")
+        let least = try BootConfiguration(yaml: "portal: {address: 'https://10.1.0.1:8443'}", file: "boot.yaml")
+        #expect(least.signInPages?.address.port == 8443 && least.signInPages?.certificate == nil)
     }
 
     @Test(arguments: [
         ("dataPath: magic", "line 1: dataPath is 'magic', must be one of auto, userspace, kernel"),
         ("\nikePort: 70000", "line 2: ikePort must be a port from 1 to 65535"),
-        ("listen: [example.org]", "listen: 'example.org' is no IP address"),
+        ("listen: [example.org]", "listen has 'example.org', which is no IP address"),
         ("colour: red", "unknown key 'colour'"),
+        ("portal: yes", "portal must be a mapping"),
+        ("portal: {port: 443}", "portal needs an address"),
+        ("portal: {address: 'http://gate.example.com'}", "portal.address must be https://"),
+        ("portal: {address: 'https://gate.example.com/path'}", "portal.address must be https://"),
+        ("portal: {address: 'https://gate.example.com', colour: red}", "unknown key 'portal.colour'"),
+        ("portal: {address: 'https://gate.example.com', key: a}", "portal needs both certificate and key"),
+        ("portal: {address: 'https://gate.example.com', redirectPort: 443}", "portal has one port"),
         ("- a\n- b", "must be a mapping"),
         ("a: [", "is not YAML"),
     ])

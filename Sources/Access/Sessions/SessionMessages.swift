@@ -25,10 +25,12 @@ public struct SignIn: Sendable {
     public var sites: SiteChoice
     /// What made the decision, beside the identity provider, as a clause for the reason: `policy "Finance"`.
     public var decision: String?
+    /// What the person is told when they are refused, and the audit trail has as well.
+    public var reference: String?
 
     public init(
         subject: VerifiedSubject, address: IPAddress, mayCreateUser: Bool = false, device: String? = nil,
-        sites: SiteChoice = .all, decision: String? = nil
+        sites: SiteChoice = .all, decision: String? = nil, reference: String? = nil
     ) {
         self.subject = subject
         self.address = address
@@ -36,6 +38,7 @@ public struct SignIn: Sendable {
         self.device = device
         self.sites = sites
         self.decision = decision
+        self.reference = reference
     }
 }
 

@@ -127,10 +127,14 @@ struct XMLSignature {
     }
 
     private static func signatureHash(_ method: XMLNode, _ allowsSHA1: Bool) throws(SAMLRefusal) -> HashAlgorithm {
-        let name = method.attribute("Algorithm") ?? ""
         guard method.children.isEmpty else {
             throw SAMLRefusal(.algorithm, "SignatureMethod holds parameters, and RSA signatures have none.")
         }
+        return try hash(ofSignature: method.attribute("Algorithm") ?? "", allowsSHA1: allowsSHA1)
+    }
+
+    /// The hash of a signature algorithm that is accepted (RFC 6931 §2.3).
+    static func hash(ofSignature name: String, allowsSHA1: Bool) throws(SAMLRefusal) -> HashAlgorithm {
         switch name {
         case "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256": return .sha256
         case "http://www.w3.org/2001/04/xmldsig-more#rsa-sha384": return .sha384

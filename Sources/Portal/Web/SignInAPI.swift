@@ -26,6 +26,12 @@ public protocol SignInAPI: Sendable {
     /// - Returns: where the browser should go to end the provider's own session, if the provider offers that.
     func signOut(at address: IPAddress) async -> String?
 
+    /// Takes a log-out message that the browser brings from a provider.
+    ///
+    /// - Parameter query: as it stands in the request's address.
+    /// - Returns: where the browser should go with our answer; nil when there is none to give.
+    func receiveLogout(query: String) async throws(SignInProblem) -> String?
+
     /// Our metadata for a provider; nil when there is none of that name.
     func metadata(provider: String) async -> String?
 }

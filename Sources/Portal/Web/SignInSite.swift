@@ -115,7 +115,8 @@ final class SignInSite: Sendable {
             return .page(
                 Pages.plain(
                     "Nothing to see here", "Identity providers post their answers to this address.", status: 405))
-        case (_, "/user/signed-out"), (_, "/user/external/saml/logout"): return .page(Pages.signedOut)
+        case (_, "/user/signed-out"): return .page(Pages.signedOut)
+        case ("GET", "/user/external/saml/logout"): return await receiveLogout(request)
         case (_, "/captive-portal/api"): return await captive(request)
         default: break
         }
@@ -203,6 +204,14 @@ final class SignInSite: Sendable {
         }
         let location = await api.signOut(at: request.address)
         return .seeOther(location ?? "/user/signed-out")
+    }
+
+    private func receiveLogout(_ request: WebRequest) async -> WebAnswer {
+        do throws(SignInProblem) {
+            return try await api.receiveLogout(query: request.query).map { .seeOther($0) } ?? .page(Pages.signedOut)
+        } catch {
+            return .page(Pages.problem(error))
+        }
     }
 
     /// RFC 8908.

@@ -14,48 +14,7 @@ struct WebRequest: Sendable {
     var address: IPAddress
 
     /// The fields of a form, each of which may come once; nil when one comes twice or the form cannot be read.
-    func form() -> [String: [UInt8]]? {
-        guard isForm else { return nil }
-        var fields: [String: [UInt8]] = [:]
-        for part in body.split(separator: UInt8(ascii: "&")) {
-            let halves = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = Self.decoded(halves[0]), let value = Self.decoded(halves.count > 1 ? halves[1] : []),
-                let name = String(validating: name, as: UTF8.self), fields[name] == nil, fields.count < 16
-            else { return nil }
-            fields[name] = value
-        }
-        return fields
-    }
-
-    /// `application/x-www-form-urlencoded` (HTML Living Standard).
-    private static func decoded(_ text: ArraySlice<UInt8>) -> [UInt8]? {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.count)
-        var at = text.startIndex
-        while at < text.endIndex {
-            switch text[at] {
-            case UInt8(ascii: "+"): bytes.append(32)
-            case UInt8(ascii: "%"):
-                guard at + 2 < text.endIndex, let high = digit(text[at + 1]), let low = digit(text[at + 2]) else {
-                    return nil
-                }
-                bytes.append(high << 4 | low)
-                at += 2
-            default: bytes.append(text[at])
-            }
-            at += 1
-        }
-        return bytes
-    }
-
-    private static func digit(_ character: UInt8) -> UInt8? {
-        switch character {
-        case 48...57: character - 48
-        case 65...70: character - 55
-        case 97...102: character - 87
-        default: nil
-        }
-    }
+    func form() -> [String: [UInt8]]? { isForm ? FormEncoding.fields(body) : nil }
 
     /// The cookies of a `Cookie` header (RFC 6265 §5.4); of two with one name the first counts.
     static func cookies(_ header: String) -> [String: String] {
@@ -89,7 +48,9 @@ struct WebAnswer: Sendable {
     static func seeOther(_ location: String) -> WebAnswer { WebAnswer(status: 303, location: location) }
 
     /// All header fields but the length.
-    var fields: [(String, String)] {
+    ///
+    /// - Parameter isSecure: without encryption a browser must not be told to insist on it (RFC 6797 §7.2).
+    func fields(isSecure: Bool) -> [(String, String)] {
         let forms = (["'self'"] + formOrigins).joined(separator: " ")
         var fields = [
             ("Content-Type", contentType),
@@ -99,11 +60,12 @@ struct WebAnswer: Sendable {
                 "default-src 'none'; style-src 'self'; img-src 'self'; form-action \(forms); frame-ancestors 'none'; "
                     + "base-uri 'none'"
             ),
-            ("Strict-Transport-Security", "max-age=31536000"), ("X-Content-Type-Options", "nosniff"),
+            ("X-Content-Type-Options", "nosniff"),
             ("X-Frame-Options", "DENY"), ("Referrer-Policy", "no-referrer"),
             ("Cross-Origin-Opener-Policy", "same-origin"), ("Cross-Origin-Resource-Policy", "same-origin"),
             ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
         ]
+        if isSecure { fields.append(("Strict-Transport-Security", "max-age=31536000")) }
         if let location { fields.append(("Location", location)) }
         return fields + cookies.map { ("Set-Cookie", $0) }
     }

@@ -211,7 +211,7 @@ public final class WebServer: Sendable {
             answer = .page(Pages.plain("Too much", "What was sent is larger than anything that belongs here.", status: 413))
         }
         var fields = HTTPFields()
-        for (name, value) in answer.fields where HTTPField.Name(name) != nil {
+        for (name, value) in answer.fields(isSecure: isSecure) where HTTPField.Name(name) != nil {
             fields.append(HTTPField(name: HTTPField.Name(name)!, value: value))
         }
         let body = ByteBuffer(string: answer.body)

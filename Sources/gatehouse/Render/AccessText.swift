@@ -15,6 +15,8 @@ func text(of gate: GateStatus, style: Style) -> String {
     func row(_ title: String, _ value: String) {
         lines.append("  " + title + String(repeating: " ", count: 16 - title.count) + value)
     }
+    row("sign-in pages", gate.portal ?? "none (portal.address in the boot file)")
+    if let problem = gate.portalProblem { lines.append("  " + style.paint(problem.printable, .red)) }
     row("sessions", "\(gate.sessions)")
     if gate.isEnabled {
         row("refused", "\(Words.count(Int(clamping: gate.packetsRefused), "packet")) from here, "

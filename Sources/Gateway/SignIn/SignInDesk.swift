@@ -1,0 +1,331 @@
+import Access
+import Base
+import Host
+import Identity
+import Portal
+import Store
+import Tunnels
+
+/// Joins the sign-in pages, the identity providers and the gatekeeper: what a provider says is verified here, and only
+/// then is anyone admitted.
+///
+/// Holds what is under way and no more: requests that were sent, and assertions that were used, which the store keeps
+/// across restarts.
+actor SignInDesk: SignInAPI {
+    let address: SiteAddress
+    let gatekeeper: Gatekeeper
+    let store: Store
+    let log: EventLog
+    let clock: SystemClock
+    private let random: @Sendable (Int) -> [UInt8]
+    private var pending = PendingRequests()
+    private var used: ReplayCache
+    private var records = AuditBudget()
+
+    init(
+        address: SiteAddress, gatekeeper: Gatekeeper, store: Store, log: EventLog, clock: SystemClock,
+        random: @escaping @Sendable (Int) -> [UInt8]
+    ) throws(StoreError) {
+        self.address = address
+        self.gatekeeper = gatekeeper
+        self.store = store
+        self.log = log
+        self.clock = clock
+        self.random = random
+        used = ReplayCache(try store.usedAssertions(now: clock.wall))
+    }
+
+    // MARK: - Sign-in
+
+    func signInChoices() -> [SignInChoice] {
+        providers().map { provider in
+            SignInChoice(
+                id: provider.id, title: provider.title,
+                formOrigin: provider.serviceBinding == .post ? Self.origin(of: provider.serviceURL) : nil)
+        }
+    }
+
+    func beginSignIn(provider id: String, browser: String) throws(SignInProblem) -> AuthnRequest.Carrier {
+        let reference = Reference.text(random(8))
+        guard let provider = providers().first(where: { $0.id == id }) else {
+            throw SignInProblem(.noSuchProvider, reference: reference)
+        }
+        do {
+            let request = try AuthnRequest(
+                to: provider, acsURL: address.acsURL, entropy: random(32), now: clock.wall)
+            pending.add(request, to: provider.id, from: browser, now: clock.now)
+            return request.carrier
+        } catch {
+            log.add(
+                .error, kind: "sign-in-failed",
+                message: "A request to \(provider.id) cannot be made (\(reference)): \(error)")
+            throw SignInProblem(.unavailable, reference: reference)
+        }
+    }
+
+    func finishSignIn(
+        message: [UInt8], relayState: String?, browser: String?, address: IPAddress
+    ) async throws(SignInProblem) {
+        let reference = Reference.text(random(8))
+        let visit = Visit(reference: reference, address: address, browser: browser, relayState: relayState)
+        let judged: Judged
+        do throws(SAMLRefusal) {
+            judged = try await judge(message, visit)
+        } catch {
+            refuse(error, visit, provider: nil)
+            throw SignInProblem(Self.kind(of: error), reference: reference)
+        }
+        do {
+            _ = try await gatekeeper.admit(
+                judged.response.subject, at: address, mayCreateUser: judged.provider.createsUsersOnRequest,
+                sites: judged.provider.sites.map { .only(Set($0)) } ?? .all, reference: reference)
+        } catch let refusal as AdmissionRefusal {
+            throw SignInProblem(Self.kind(of: refusal, judged.provider), reference: reference)
+        } catch {
+            log.add(
+                .error, kind: "sign-in-failed",
+                message: "\(judged.response.subject.nameID) could not be admitted at \(address) (\(reference)): \(error)")
+            throw SignInProblem(.unavailable, reference: reference)
+        }
+    }
+
+    /// Where a sign-in comes from.
+    private struct Visit: Sendable {
+        var reference: String
+        var address: IPAddress
+        var browser: String?
+        var relayState: String?
+    }
+
+    private struct Judged: Sendable {
+        var response: VerifiedResponse
+        var provider: IdentityProvider
+    }
+
+    /// Verifies a response, and keeps that its assertion is used.
+    private func judge(_ message: [UInt8], _ visit: Visit) async throws(SAMLRefusal) -> Judged {
+        let document = try MessageText.document(message)
+        let envelope = try ResponseVerifier.envelope(of: document)
+        let candidates = providers().filter { $0.issuer == envelope.issuer }
+        guard !candidates.isEmpty else {
+            throw SAMLRefusal(
+                .issuer, "The response is from '\(envelope.issuer ?? "nobody")', which is no identity provider that is "
+                    + "configured and switched on here.")
+        }
+        // Two of a provider's applications may be configured here, with keys of their own.
+        var fault: SAMLRefusal?
+        for provider in candidates {
+            do throws(SAMLRefusal) {
+                let expecting = try expectation(of: envelope, provider, visit)
+                let response = try await Self.verify(
+                    document, trust: provider.trust(acsURL: address.acsURL), expecting: expecting, now: clock.wall)
+                try finish(response, provider, expecting, visit)
+                return Judged(response: response, provider: provider)
+            } catch {
+                fault = error
+            }
+        }
+        throw fault ?? SAMLRefusal(.issuer, "No identity provider fits.")
+    }
+
+    private func expectation(
+        of envelope: ResponseVerifier.Envelope, _ provider: IdentityProvider, _ visit: Visit
+    ) throws(SAMLRefusal) -> SAMLExpectation {
+        guard let id = envelope.inResponseTo else {
+            guard provider.acceptsUnsolicited else {
+                throw SAMLRefusal(
+                    .inResponseTo, "'\(provider.id)' is set to accept answers only, and this sign-in was begun at the "
+                        + "provider.")
+            }
+            return .unsolicited
+        }
+        guard
+            pending.find(
+                id, provider: provider.id, relayState: visit.relayState, browser: visit.browser, now: clock.now) != nil
+        else {
+            throw SAMLRefusal(
+                .inResponseTo, "The response answers a request that is not open: it took too long, was answered before, "
+                    + "or another browser sent it.")
+        }
+        return .answer(to: id)
+    }
+
+    /// The last looks, and what must be kept before anyone is let in. Nothing else comes in between.
+    private func finish(
+        _ response: VerifiedResponse, _ provider: IdentityProvider, _ expecting: SAMLExpectation, _ visit: Visit
+    ) throws(SAMLRefusal) {
+        if case .answer(let id) = expecting {
+            // Verification took a moment, in which the same answer may have come twice.
+            guard
+                pending.find(
+                    id, provider: provider.id, relayState: visit.relayState, browser: visit.browser, now: clock.now)
+                    != nil
+            else { throw SAMLRefusal(.replay, "The request was answered a moment ago.") }
+            pending.finish(id)
+        }
+        let entry = try used.use(response, clockSkewSeconds: provider.clockSkewSeconds, now: clock.wall)
+        do {
+            try store.keep(entry, now: clock.wall)
+        } catch {
+            log.add(.error, kind: "store-failed", message: "A used assertion cannot be kept, so nobody is let in: \(error)")
+            throw SAMLRefusal(.replay, "It cannot be kept that the assertion is used: \(error)")
+        }
+        for warning in response.warnings {
+            log.add(.warning, kind: "sign-in-warning", message: "Sign-in with \(provider.id): \(warning)")
+        }
+    }
+
+    /// Off the desk: a large response must not hold up the others.
+    @concurrent private static func verify(
+        _ document: [UInt8], trust: SAMLTrust, expecting: SAMLExpectation, now: WallTime
+    ) async throws(SAMLRefusal) -> VerifiedResponse {
+        try ResponseVerifier.verify(document, trust: trust, expecting: expecting, now: now)
+    }
+
+    // MARK: - Who is in, and out again
+
+    func standing(at address: IPAddress) async -> Standing? {
+        guard let presence = await gatekeeper.presence(at: address) else { return nil }
+        let (session, user) = (presence.session, presence.user)
+        let name = [user?.firstName, user?.lastName].compactMap(\.self).filter { !$0.isEmpty }.joined(separator: " ")
+        return Standing(
+            name: name.isEmpty ? nil : name, email: session.user,
+            sites: presence.sites.map { Standing.Site(name: $0.name, networks: $0.networks.map(\.description)) },
+            expiresAt: session.expiresAt, logoutOrigin: provider(of: session)?.logoutURL.flatMap(Self.origin))
+    }
+
+    func signOut(at address: IPAddress) async -> String? {
+        do {
+            guard let session = try await gatekeeper.signOut(at: address), let provider = provider(of: session),
+                let nameID = session.nameID
+            else { return nil }
+            return try LogoutRequest.location(
+                for: provider, nameID: nameID, sessionIndex: session.sessionIndex, entropy: random(16), now: clock.wall)
+        } catch {
+            log.add(.error, kind: "sign-out-failed", message: "The sign-out at \(address) is incomplete: \(error)")
+            return nil
+        }
+    }
+
+    func receiveLogout(query: String) async throws(SignInProblem) -> String? {
+        let reference = Reference.text(random(8))
+        do {
+            let message = try LogoutMessage(query: query)
+            guard case .request(let id, let nameID, let indexes) = message.content else { return nil }
+            let provider = try verified(message)
+            let which: [String?] = indexes.isEmpty ? [nil] : indexes
+            for index in which {
+                _ = try await gatekeeper.carryOut(
+                    .end(
+                        .provider(provider.id, nameID: nameID, sessionIndex: index), .signedOutAtProvider,
+                        actor: provider.id))
+            }
+            return try LogoutResponse.location(
+                for: provider, answering: id, relayState: message.relayState, entropy: random(16), now: clock.wall)
+        } catch let refusal as SAMLRefusal {
+            record("log-out-refused", subject: "log-out", "\(reference), \(refusal)")
+            throw SignInProblem(.notAcceptable, reference: reference)
+        } catch {
+            log.add(.error, kind: "sign-out-failed", message: "A log-out is incomplete (\(reference)): \(error)")
+            throw SignInProblem(.unavailable, reference: reference)
+        }
+    }
+
+    /// The provider that a log-out message is from, when it proves that.
+    private func verified(_ message: LogoutMessage) throws(SAMLRefusal) -> IdentityProvider {
+        var fault = SAMLRefusal(
+            .issuer, "The log-out message is from '\(message.issuer ?? "nobody")', which is no identity provider here.")
+        for provider in providers() where provider.issuer == message.issuer {
+            do throws(SAMLRefusal) {
+                try message.verify(for: provider, logoutURL: address.logoutURL, now: clock.wall)
+                return provider
+            } catch {
+                fault = error
+            }
+        }
+        throw fault
+    }
+
+    func metadata(provider id: String) -> String? {
+        providers().first { $0.id == id }.map {
+            ServiceProviderMetadata.document(for: $0, acsURL: address.acsURL, logoutURL: address.logoutURL)
+        }
+    }
+
+    // MARK: - Parts
+
+    /// Those that are switched on, in the administrator's order. One that is broken is told of where it is listed.
+    private func providers() -> [IdentityProvider] {
+        ((try? store.identityProviders().providers) ?? []).filter(\.isEnabled)
+    }
+
+    private func provider(of session: Session) -> IdentityProvider? {
+        session.provider.flatMap { id in providers().first { $0.id == id } }
+    }
+
+    private func refuse(_ refusal: SAMLRefusal, _ visit: Visit, provider: String?) {
+        record("sign-in-refused", subject: "\(visit.address)", "\(visit.reference), \(refusal)")
+        log.add(
+            .info, kind: "sign-in-refused",
+            message: "A sign-in at \(visit.address) was refused (\(visit.reference)), \(refusal)")
+    }
+
+    /// A line in the audit trail, which strangers must not be able to fill the disk with.
+    private func record(_ action: String, subject: String, _ detail: String) {
+        guard let left = records.take(now: clock.now) else { return }
+        let more = left > 0 ? " (\(left) refusals before it are not recorded: too many came at once)" : ""
+        do {
+            try store.record(action, subject: subject, by: Change(actor: "gatehoused", reason: detail + more))
+        } catch {
+            log.add(.error, kind: "store-failed", message: "The audit trail cannot be written: \(error)")
+        }
+    }
+
+    private static func kind(of refusal: SAMLRefusal) -> SignInProblem.Kind {
+        switch refusal.reason {
+        case .inResponseTo, .replay, .expired: .stale
+        case .status: .refusedByProvider
+        default: .notAcceptable
+        }
+    }
+
+    private static func kind(of refusal: AdmissionRefusal, _ provider: IdentityProvider) -> SignInProblem.Kind {
+        switch refusal {
+        case .noEmail: .noAddress
+        case .unknownUser, .noSuchUser: .unknownUser(provider: provider.title)
+        case .userDisabled: .disabled
+        case .nothingAllowed: .nothingAllowed
+        case .providerSessionOver: .stale
+        case .unusableAddress: .notAcceptable
+        }
+    }
+
+    /// Scheme, host and port of an address.
+    static func origin(of url: String) -> String? {
+        guard let scheme = url.firstRange(of: "://") else { return nil }
+        let host = url[scheme.upperBound...].prefix { !"/?#".contains($0) }
+        return host.isEmpty ? nil : String(url[..<scheme.upperBound] + host)
+    }
+}
+
+/// How many refusals are recorded one by one: a burst, and then so many an hour.
+private struct AuditBudget {
+    private static let burst = 1000.0
+    private static let perSecond = 1000.0 / 3600
+    private var left = Self.burst
+    private var at: Tick?
+    private var held = 0
+
+    /// Nil when one more is too many, else how many were held back since the last one.
+    mutating func take(now: Tick) -> Int? {
+        if let at { left = min(Self.burst, left + max(0, (now - at).seconds) * Self.perSecond) }
+        at = now
+        guard left >= 1 else {
+            held += 1
+            return nil
+        }
+        left -= 1
+        defer { held = 0 }
+        return held
+    }
+}
