@@ -158,7 +158,7 @@ let package = Package(
         .target(
             name: "PortalFake", dependencies: ["Access", "Base", "Cryptography", "Identity", "IKE", "Tunnels", "Portal"],
             path: "Tests/PortalFake", swiftSettings: strict),
-        tests("Portal", ["PortalFake", "Base", "Cryptography", "JSONText", "Tunnels", logging]),
+        tests("Portal", ["PortalFake", "Base", "Cryptography", "Identity", "JSONText", "Tunnels", logging]),
         tests("gatehouse", ["PortalFake", "TestCertificates", "Portal", "Base", "Cryptography", "IKE", "JSONText", "Tunnels", logging]),
         tests("Gateway", ["Base", "Cryptography", "Host", "IKE", "Portal", "Store", "Tunnels"]),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),

@@ -61,7 +61,7 @@ actor Gatekeeper {
     nonisolated let inbox: Inbox<Message>
     let machine: Machine
     let store: Store
-    private let log: EventLog
+    let log: EventLog
     private(set) var engine: SessionEngine
     private(set) var gate: Gate
     private var alarm = Alarm()
@@ -72,7 +72,7 @@ actor Gatekeeper {
     private var isHandedOver = false
     private var watcher: NftablesWatcher?
     /// What people call the connectors, by ID.
-    private(set) var siteNames: [String: String] = [:]
+    var siteNames: [String: String] = [:]
     /// Ends that could not be stored yet: they must not be forgotten, or a restart would let someone in again.
     private var unstored: [(record: AccessRecord, actor: String)] = []
 
@@ -477,38 +477,5 @@ actor Gatekeeper {
         if let checkAt { deadline = Deadline.earlier(deadline, Deadline(checkAt, "compare the gate with the kernel")) }
         guard let deadline else { return }
         alarm.set(deadline.tick, now: machine.clock.now) { [inbox] in inbox.put(.timer) }
-    }
-
-    // MARK: - The site
-
-    private func readSite() -> (AccessSettings, [GatePlan.Site]) {
-        do {
-            let (settings, faults) = AccessSettings.read(try store.settings())
-            for fault in faults { log.add(.error, kind: "setting-broken", message: fault) }
-            let connectors = try store.contents().connectors.filter(\.isEnabled)
-            siteNames = Dictionary(connectors.map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first })
-            return (settings, connectors.map { GatePlan.Site(id: $0.id, networks: $0.remoteNetworks) })
-        } catch {
-            log.add(.error, kind: "store-failed", message: "The settings of the gate cannot be read: \(error)")
-            return (engine.settings, gate.plan.sites)
-        }
-    }
-
-    private func plan(_ settings: AccessSettings, _ sites: [GatePlan.Site]) -> GatePlan {
-        GatePlan(
-            sites: sites, exempt: settings.exempt, interfaces: settings.interfaces, inbound: settings.inbound,
-            redirectPort: settings.redirectPort ?? machine.redirectPort)
-    }
-
-    /// The closed gate for the next boot, before we start.
-    private func writeBootFile() {
-        do {
-            guard settings.isGateEnabled else { return try StateFile.remove(machine.bootPath) }
-            let text = Ruleset(gate: gate.plan, reaches: [:]).text
-            try StateFile.replace(
-                machine.bootPath, with: "# The closed gate, until gatehoused has started. It writes this file itself.\n" + text)
-        } catch {
-            log.add(.warning, kind: "boot-file-failed", message: "\(machine.bootPath) could not be written: \(error)")
-        }
     }
 }

@@ -1,4 +1,5 @@
 import Base
+import Portal
 import Testing
 
 @testable import Gateway
