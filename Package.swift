@@ -130,6 +130,10 @@ let package = Package(
             name: "bench-gate", dependencies: ["Access", "Base", "Host"], path: "tools/benchmarks/gate",
             swiftSettings: strict),
 
+        .executableTarget(
+            name: "bench-saml", dependencies: ["Base", "Cryptography", "Identity", "XML"],
+            path: "tools/benchmarks/saml", exclude: ["peer.py"], swiftSettings: strict),
+
         // Simulation: run by tools/simulate and tools/test.
         .target(
             name: "Simulation", dependencies: ["Base", "Cryptography", "ESP", "IKE", "Tunnels"],

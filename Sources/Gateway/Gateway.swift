@@ -107,8 +107,10 @@ public final class Gateway: Sendable {
             startedAt: clock.wall,
             examine: {
                 let interfaces = await core.ask { core in core.interfaces } ?? []
+                let isGateEnabled = await gatekeeper.ask { $0.settings.isGateEnabled } ?? false
                 return await Examination.findings(
-                    boot, connectors: (try? store.contents().connectors) ?? [], interfaces: interfaces)
+                    boot, connectors: (try? store.contents().connectors) ?? [], interfaces: interfaces,
+                    signIn: SignInExamination(webPages, store, isGateEnabled: isGateEnabled), now: clock.wall)
             },
             reread: { caller in
                 core.inbox.put(.readConnectors)

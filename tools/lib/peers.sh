@@ -1,12 +1,13 @@
 # The daemons of the lab: our own and strongSwan. Sourced after common.sh and topology.sh. Each has $start_patience
 # seconds to answer (20).
 
-# start_gatehoused HOST: with an empty store unless one is there. Its sockets are in $folder/HOST/run. $data_path says
-# what carries its packets.
+# start_gatehoused HOST: with an empty store unless one is there, and with the boot file $folder/HOST/boot.yaml if that
+# is there. Its sockets are in $folder/HOST/run. $data_path says what carries its packets.
 start_gatehoused() {
-    local host=$1
+    local host=$1 options=()
     mkdir -p "$folder/$host/state"
-    start "$host" "$host" "$binaries/gatehoused" --state-directory "$folder/$host/state" \
+    [[ ! -e $folder/$host/boot.yaml ]] || options=(--config "$folder/$host/boot.yaml")
+    start "$host" "$host" "$binaries/gatehoused" "${options[@]}" --state-directory "$folder/$host/state" \
         --runtime-directory "$folder/$host/run" --data-path "${data_path:-userspace}" --log-level info
     wait_for "${start_patience:-20}" "gatehoused on $host" has_begun "$host" && is_answering "$host" || {
         tail -n 20 "$folder/$host.log" >&2

@@ -7,7 +7,7 @@ import Tunnels
 /// Keeps the sign-in pages served. What is wrong with them stops no tunnel: it is told of, and tried again.
 final class WebPages: Sendable {
     let pages: BootConfiguration.SignInPages
-    private let certificate: PortalCertificate
+    let certificate: PortalCertificate
     private let desk: SignInDesk
     private let journal: Journal
     private let log: EventLog
