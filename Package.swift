@@ -174,8 +174,8 @@ let package = Package(
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: strict),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["TestCertificates"], path: "Tests/EndToEnd", exclude: ["HostilePeer"],
-            swiftSettings: strict),
+            name: "EndToEndTests", dependencies: ["TestCertificates"], path: "Tests/EndToEnd",
+            exclude: ["HostilePeer", "IdentityProvider"], swiftSettings: strict),
     ]
 )
 

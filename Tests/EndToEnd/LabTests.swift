@@ -103,4 +103,27 @@ struct LabTests {
             #expect(count.sent > 10)
         }
     }
+
+    /// The identity provider and the browser, without a service that would take what they bring.
+    @Test func aBrowserSignsInAtTheProvider() async throws {
+        try await Lab.with { lab in
+            // Nobody listens there.
+            let gateway = ["gate.office.example": "10.1.0.1"]
+            let service = SignInService(entityID: "urn:lab", consumer: "https://gate.office.example/consumer")
+            let provider = try await SimpleSAMLphp(lab, services: [service])
+            try lab.setNames([SimpleSAMLphp.name: SimpleSAMLphp.address].merging(gateway) { $1 }, on: .client)
+            let stranger = try await Browser(lab, trusting: [])
+            try await stranger.open(SimpleSAMLphp.tile(service))
+            #expect(try await stranger.title() == "Privacy error")
+
+            let browser = try await Browser(lab, trusting: [provider.webCertificate])
+            try await browser.open(SimpleSAMLphp.tile(service))
+            try await browser.signInAtProvider("ada", "not her password")
+            try await browser.waitFor("Incorrect username or password")
+            try await browser.signInAtProvider("ada", Person.ada.password)
+            try await eventually("the browser goes where the answer is posted to") {
+                try await browser.address() == service.consumer
+            }
+        }
+    }
 }

@@ -64,6 +64,28 @@ need_packages() {
     rm -f "$log"
 }
 
+# need_simplesamlphp: sets $GATEHOUSE_SIMPLESAMLPHP to the folder of SimpleSAMLphp. Debian's package would bring a web
+# server, and start it; so unless the package is there, its files are unpacked beside what we build.
+need_simplesamlphp() {
+    GATEHOUSE_SIMPLESAMLPHP=/usr/share/simplesamlphp
+    [[ -e $GATEHOUSE_SIMPLESAMLPHP/www ]] || GATEHOUSE_SIMPLESAMLPHP=$builds/simplesamlphp/usr/share/simplesamlphp
+    export GATEHOUSE_SIMPLESAMLPHP
+    [[ ! -e $GATEHOUSE_SIMPLESAMLPHP/www ]] || return 0
+    step "Fetching SimpleSAMLphp"
+    local folder
+    mkdir -p "$builds"
+    folder=$(mktemp -d "$builds/simplesamlphp.XXXXXX")
+    if ! { { (cd "$folder" && apt-get download -q simplesamlphp) ||
+        { apt-get update -q && (cd "$folder" && apt-get download -q simplesamlphp); }; } &&
+        dpkg -x "$folder"/simplesamlphp_*.deb "$folder"; } </dev/null >"$folder/log" 2>&1; then
+        tail -n 20 "$folder/log" >&2
+        rm -rf "$folder"
+        die "apt-get could not download Debian's package simplesamlphp."
+    fi
+    rm -rf "$builds/simplesamlphp" "$folder"/*.deb
+    mv "$folder" "$builds/simplesamlphp"
+}
+
 packages_to_build=(
     pkg-config=pkg-config g++=g++ "/usr/include/openssl/evp.h=libssl-dev"
     "/usr/include/libmnl/libmnl.h=libmnl-dev" "/usr/include/libxml2/libxml/tree.h=libxml2-dev"
@@ -80,6 +102,12 @@ packages_of_strongswan=(
     "/usr/lib/ipsec/plugins/libstrongswan-openssl.so=libstrongswan-standard-plugins"
     "/usr/lib/ipsec/plugins/libstrongswan-chapoly.so=libstrongswan-extra-plugins"
     "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so=libcharon-extra-plugins"
+)
+
+# The sign-in: a browser, and what SimpleSAMLphp needs (need_simplesamlphp).
+packages_of_browser=(chromedriver=chromium-driver openssl=openssl)
+packages_of_provider=(
+    php=php-cli "/usr/lib/php/*/dom.so=php-xml" "/usr/lib/php/*/mbstring.so=php-mbstring" openssl=openssl
 )
 
 packages_of_guests=(qemu-system-x86_64=qemu-system-x86 /usr/bin/python3=python3 strip=binutils patchelf=patchelf)

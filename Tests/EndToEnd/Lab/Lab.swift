@@ -88,6 +88,14 @@ final class Lab: Sendable {
         return path
     }
 
+    /// Tells the programs of a host that are started from now on which names stand for which addresses.
+    func setNames(_ addresses: [String: String], on host: Host) throws {
+        let folder = Self.namesFolder + namespace(host)
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let lines = (["127.0.0.1 localhost"] + addresses.map { "\($0.value) \($0.key)" }).joined(separator: "\n")
+        try (lines + "\n").write(toFile: folder + "/hosts", atomically: true, encoding: .utf8)
+    }
+
     // MARK: Processes
 
     /// Starts a program on a host of the lab. It ends with the lab at the latest.
@@ -254,6 +262,7 @@ final class Lab: Sendable {
     }
 
     private static func remove(namespaces: [String]) async {
+        for name in namespaces { try? FileManager.default.removeItem(atPath: namesFolder + name) }
         for name in namespaces where access("/run/netns/" + name, F_OK) == 0 {
             // Whatever a daemon left behind in the namespace would keep it alive.
             let inside = (try? await EndToEndTests.run("ip", ["netns", "pids", name]).text) ?? ""
@@ -273,6 +282,8 @@ final class Lab: Sendable {
     // MARK: Several labs at a time
 
     private static let count = Atomic<Int>(0)
+    /// Where `ip netns exec` looks for a namespace's own files of /etc.
+    private static let namesFolder = "/etc/netns/"
     private static let lanes = Lanes(width: 4)
 
     /// The first part of our names: it says which process they belong to, so that a later run can remove
@@ -281,7 +292,9 @@ final class Lab: Sendable {
         ProcessInfo.processInfo.environment["GATEHOUSE_LAB"] ?? "gh-e2e-\(getpid()).\(startTime(of: getpid()) ?? 0)"
 
     private static let removeStaleLabs = Task {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []
+        let names = ["/run/netns", namesFolder].flatMap {
+            (try? FileManager.default.contentsOfDirectory(atPath: $0)) ?? []
+        }
         let folders = (try? FileManager.default.contentsOfDirectory(atPath: "/tmp")) ?? []
         await remove(namespaces: names.filter(isStale))
         for folder in folders where isStale(folder) { try? FileManager.default.removeItem(atPath: "/tmp/" + folder) }
