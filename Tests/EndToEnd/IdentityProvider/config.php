@@ -15,5 +15,5 @@ $config = [
     'enable.saml20-idp' => true, 'module.enable' => ['core' => true, 'exampleauth' => true, 'saml' => true],
     'store.type' => 'phpsession', 'session.phpsession.cookiename' => 'SimpleSAML',
     'session.phpsession.savepath' => "$folder/sessions", 'session.cookie.secure' => true,
-    'session.cookie.samesite' => null, 'language.cookie.secure' => true,
+    'session.duration' => $provider['sessionSeconds'] ?? 8 * 3600, 'session.cookie.samesite' => null, 'language.cookie.secure' => true,
 ];

@@ -146,14 +146,18 @@ final class Gatehoused: Sendable {
     let lab: Lab
     let host: Host
     private let folder: String
+    private let bootFile: String
     private let process = ProcessBox()
 
     /// Starts the daemon with an empty store and waits until it answers. Two on one host, one after the other, need
     /// different names.
-    init(_ lab: Lab, on host: Host = .gateway, name: String = "gatehouse") async throws {
+    ///
+    /// - Parameter boot: what stands in its boot file.
+    init(_ lab: Lab, on host: Host = .gateway, name: String = "gatehouse", boot: String = "") async throws {
         self.lab = lab
         self.host = host
         folder = lab.file("\(name)-\(host)")
+        bootFile = try lab.write(boot, to: "\(name)-\(host)/gatehoused.yaml")
         try FileManager.default.createDirectory(atPath: folder + "/state", withIntermediateDirectories: true)
         try await start()
     }
@@ -168,8 +172,8 @@ final class Gatehoused: Sendable {
         process.current = try lab.start(
             Self.binary("gatehoused"),
             [
-                "--state-directory", folder + "/state", "--runtime-directory", sockets, "--data-path", "userspace",
-                "--log-level", "debug",
+                "--config", bootFile, "--state-directory", folder + "/state", "--runtime-directory", sockets,
+                "--data-path", "userspace", "--log-level", "debug",
             ],
             on: host, log: "gatehoused-\(host).log")
         try await eventually("gatehoused on \(host) answers") {

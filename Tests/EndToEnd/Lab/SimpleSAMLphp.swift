@@ -109,14 +109,18 @@ final class SimpleSAMLphp: Sendable {
     /// Puts other settings in force: they hold from the next request on.
     ///
     /// - Parameters:
-    ///   - key: the name of the key that signs; made at need.
+    ///   - key: the name of the key that signs, see ``makeKey(_:name:)``.
     ///   - next: the name of a key that is announced in the metadata and does not sign yet.
-    func configure(services: [SignInService], key: String = "first", next: String? = nil) throws {
+    ///   - sessionSeconds: how long people stay signed in, at the services too; nil for its default of eight hours.
+    func configure(
+        services: [SignInService], key: String = "first", next: String? = nil, sessionSeconds: Int? = nil
+    ) throws {
         struct Settings: Encodable {
             var origin = SimpleSAMLphp.origin
             var entityID = SimpleSAMLphp.entityID
             var key: String
             var nextKey: String?
+            var sessionSeconds: Int?
             var people: [String: Person] = ["ada": .ada, "grace": .grace]
             var services: [String: SignInService]
         }
@@ -126,7 +130,7 @@ final class SimpleSAMLphp: Sendable {
                 toFile: folder + "/" + SignInService.encryptionFile(service.entityID), atomically: true, encoding: .utf8)
         }
         let settings = Settings(
-            key: key, nextKey: next,
+            key: key, nextKey: next, sessionSeconds: sessionSeconds,
             services: Dictionary(services.map { ($0.entityID, $0) }, uniquingKeysWith: { $1 }))
         try JSONEncoder().encode(settings).write(to: URL(fileURLWithPath: folder + "/provider.json"), options: .atomic)
     }
