@@ -113,6 +113,42 @@ import Testing
         #expect(places(pair, .a) == [0, 1, 2])
     }
 
+    /// The child that the peer's networks mean says why there is none, not one that has nothing to do with them
+    /// (RFC 7296 §2.9, §3.10.1).
+    @Test(arguments: 0..<3)
+    func refusalNamesTheReasonOfTheChildThatIsMeant(_ place: Int) throws {
+        let other = [ESPProposal(encryption: [.aes256], integrity: [.sha512], groups: [])]
+        let asked = [("10.1.0.0/16", "10.2.0.0/16"), ("10.1.0.0/16", "10.3.0.0/16"), ("10.4.0.0/16", "10.2.0.0/16")]
+        var pair = pair(
+            a: {
+                $0.child = Self.child(asked[place].0, asked[place].1)
+                $0.furtherChildren = []
+            },
+            b: {
+                if place == 0 {
+                    $0.child.espProposals = other
+                } else {
+                    $0.furtherChildren[place - 1].espProposals = other
+                }
+            })
+        pair.connect()
+        #expect(pair.failures(.a).map(\.reason) == [.noProposalChosen])
+        #expect(pair.failures(.b).map(\.reason) == [.noProposalChosen])
+    }
+
+    @Test func networksOfNoChildAreRefusedAsSuch() throws {
+        let other = [ESPProposal(encryption: [.aes256], integrity: [.sha512], groups: [])]
+        var pair = pair(
+            a: {
+                $0.child = Self.child("10.8.0.0/16", "10.9.0.0/16")
+                $0.furtherChildren = []
+            },
+            b: { $0.child.espProposals = other })
+        pair.connect()
+        #expect(pair.failures(.a).map(\.reason) == [.selectorsUnacceptable])
+        #expect(pair.failures(.b).map(\.reason) == [.selectorsUnacceptable])
+    }
+
     @Test func withoutAnyTheIKESAGoes() throws {
         let other = [ESPProposal(encryption: [.aes256], integrity: [.sha512], groups: [])]
         var pair = pair(b: {

@@ -51,7 +51,11 @@ extension Engine {
         var refusal: ChildRefusal?
         for (place, terms) in configuration.children.enumerated() {
             switch answerChild(terms, place, payloads, usesGroups: usesGroups) {
-            case .failure(let failure): refusal = refusal ?? failure
+            case .failure(let failure):
+                // The reason of a child with other networks counts only where none has these.
+                let isNearer =
+                    refusal?.notify == .selectorsUnacceptable && failure.notify != .selectorsUnacceptable
+                if refusal == nil || isNearer { refusal = failure }
             case .success(let agreed):
                 let isWhole =
                     agreed.local == payloads.selectorsResponder && agreed.remote == payloads.selectorsInitiator
@@ -94,6 +98,13 @@ extension Engine {
             let failure = Failure(.protocolError, "The peer asked for a child SA without SA, TSi or TSr.")
             return .failure(ChildRefusal(notify: .invalidSyntax, failure: failure))
         }
+        // The networks say which child it is about, and only then what it may be made of.
+        let local = TrafficSelector.narrow(terms.localSelectors, to: ours)
+        let remote = TrafficSelector.narrow(terms.remoteSelectors, to: theirs)
+        guard !local.isEmpty, !remote.isEmpty else {
+            let failure = selectorsRefused(terms, theirLocal: ours, theirRemote: theirs)
+            return .failure(ChildRefusal(notify: .selectorsUnacceptable, failure: failure))
+        }
         guard
             let choice = Negotiation.choose(
                 terms.espProposals, from: proposals, usesGroups: usesGroups,
@@ -102,12 +113,6 @@ extension Engine {
         else {
             let failure = childOfferRefused(terms, proposals, usesGroups: usesGroups)
             return .failure(ChildRefusal(notify: .noProposalChosen, failure: failure))
-        }
-        let local = TrafficSelector.narrow(terms.localSelectors, to: ours)
-        let remote = TrafficSelector.narrow(terms.remoteSelectors, to: theirs)
-        guard !local.isEmpty, !remote.isEmpty else {
-            let failure = selectorsRefused(terms, theirLocal: ours, theirRemote: theirs)
-            return .failure(ChildRefusal(notify: .selectorsUnacceptable, failure: failure))
         }
         return .success(AgreedChild(place: place, choice: choice, spiOut: spiOut, local: local, remote: remote))
     }
