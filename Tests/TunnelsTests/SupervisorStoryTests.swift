@@ -207,6 +207,40 @@ import Testing
         #expect(world.initiations.count == 2)
     }
 
+    /// What was replaced still receives for a while, and nothing can be sent on it.
+    @Test func lossOfTheChildThatSendsCountsWhileAReplacedOneStillReceives() {
+        var world = online()
+        let id = world.connections.first { $0.value.terms.name == "vpn-1" }!.key
+        let old = world.connections[id]!.sa!.child!
+        world.receive(.rekey("vpn-1", .child))
+        world.run(0)
+        let new = world.connections[id]!.sa!.child!
+        #expect(new != old && world.installed[old] != nil && world.installed[new] != nil)
+        world.connections[id]?.sa?.child = nil
+        world.installed[new] = nil
+        let failure = Failure(.lifetimeExpired, "It had carried all that it may.")
+        world.receive(.ike(Event(.childClosed(spiIn: new, failure), connection: id)))
+        #expect(world.state("vpn-1") == .connecting && world.active == ["vpn-2"])
+        world.run(5)
+        #expect(world.state("vpn-1") == .online)
+    }
+
+    /// A rekey that the peer takes back leaves the old child to send on.
+    @Test func childWhoseReplacementIsTakenBackCarriesOn() {
+        var world = online()
+        let id = world.connections.first { $0.value.terms.name == "vpn-1" }!.key
+        let old = world.connections[id]!.sa!.child!
+        world.receive(.rekey("vpn-1", .child))
+        world.run(0)
+        let new = world.connections[id]!.sa!.child!
+        world.connections[id]?.sa?.child = old
+        world.installed[new] = nil
+        world.receive(.ike(Event(.childRekeyed(spiIn: old, previous: new), connection: id)))
+        world.receive(.childRemoved(spiIn: new))
+        #expect(world.state("vpn-1") == .online && world.active == ["vpn-1"])
+        #expect(world.status("vpn-1")?.children.count == 1)
+    }
+
     @Test func standingIKESAThatTakesNoChildIsReplaced() {
         var world = online()
         world.addsChildren = false

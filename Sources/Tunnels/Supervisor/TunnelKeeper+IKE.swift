@@ -37,7 +37,7 @@ extension TunnelKeeper {
     }
 
     mutating func dropChildren(_ desk: inout Desk) {
-        let wasUp = children.contains { $0.isEstablished }
+        let wasUp = children.contains(where: \.isCurrent)
         for child in children { desk.childOwners[child.sa.spiIn] = nil }
         children = []
         rememberLoss(wasUp, &desk)
@@ -57,6 +57,8 @@ extension TunnelKeeper {
         guard let index = children.lastIndex(where: { $0.sa.spiIn == spiIn }) else { return }
         let wasUp = isUp
         children[index].isEstablished = true
+        // The peer may have taken back what had replaced it.
+        children[index].isSuperseded = false
         if let previous, let old = children.firstIndex(where: { $0.sa.spiIn == previous }) {
             children[old].isSuperseded = true
         }

@@ -4,7 +4,7 @@ internal import IKE
 
 /// Keeps one tunnel as its definition wants it: its interface open, its connection known to the engine, its SAs up.
 ///
-/// A tunnel is up while it has an established child. Which of a connector's tunnels carries the traffic is not decided
+/// A tunnel is up while it has an established child to send on. Which of a connector's tunnels carries the traffic is not decided
 /// here. Methods write effects and timers on the ``Desk``; ``turn(_:_:)`` settles the state afterwards.
 struct TunnelKeeper: Sendable {
     enum LinkState: Hashable, Sendable {
@@ -26,6 +26,9 @@ struct TunnelKeeper: Sendable {
         var isEstablished = false
         /// Replaced by a rekey; it still receives until it is removed.
         var isSuperseded = false
+
+        /// Packets may be sent on it.
+        var isCurrent: Bool { isEstablished && !isSuperseded }
     }
 
     struct Phase1SA: Sendable {
@@ -108,11 +111,11 @@ struct TunnelKeeper: Sendable {
     var name: String { tunnel.name }
     var isEnabled: Bool { interface != nil }
     /// Packets can pass.
-    var isUp: Bool { link == .open && children.contains { $0.isEstablished } }
+    var isUp: Bool { link == .open && children.contains(where: \.isCurrent) }
     var isHealthy: Bool { state == .online }
     var isSuspect: Bool { suspect != nil }
     var currentPhase1: IKESummary? { phase1.last?.summary }
-    var currentChildren: [ChildSA] { children.filter { $0.isEstablished && !$0.isSuperseded }.map(\.sa) }
+    var currentChildren: [ChildSA] { children.filter(\.isCurrent).map(\.sa) }
 
     func isProbeFailing(_ configuration: SupervisorConfiguration) -> Bool {
         probe.hasAnswered && probe.lost >= configuration.probesLostLimit
