@@ -1,7 +1,8 @@
 import Base
 import Cryptography
-import IKE
 import Testing
+
+@testable import IKE
 
 /// Messages that no honest peer sends. Whatever comes, the engine lives, and so does what stands.
 struct HostileTests {
@@ -121,6 +122,20 @@ struct HostileTests {
         pair.drive(.seconds(40))
         pair.expectConnected()
         pair.expectOnlyOne()
+    }
+
+    @Test func encryptedPayloadWithinAnotherIsRefused() throws {
+        var pair = Pair()
+        pair.connect()
+        var sa = try #require(pair.a.engine.table.spis.first.flatMap { pair.a.engine.table[$0] })
+        var random = SeededRandom(seed: [9])
+        let sealed = sa.seal(.informational, messageID: sa.nextRequestID, isResponse: false, random: &random) {
+            $0.add(.encrypted) { $0.zeros(40) }
+        }
+        let path = Path(local: sa.path.remote, remote: sa.path.local, isNATPort: sa.path.isNATPort)
+        pair.give(.b, .datagram(try #require(sealed), path))
+        #expect(pair.b.engine.counters.malformed == 1)
+        #expect(pair.notices(.b).contains { $0.contains("within another SK") })
     }
 
     @Test func randomBytesAreSurvivedAndTold() {

@@ -146,7 +146,7 @@ extension Engine {
         let payloads: Payloads
         do throws(MessageError) {
             guard let content = try collect(&sa, header, message, outer, 0) else { return }
-            payloads = try Payloads(first: content.first, content.bytes[...])
+            payloads = try Payloads(decrypted: content)
         } catch {
             // What does not authenticate was not sent by the peer; what does is an answer, although a useless one.
             guard error.fault != .unauthentic, error.fault != .unexpected else { throw error }
@@ -195,7 +195,7 @@ extension Engine {
         do throws(MessageError) {
             guard let content = try collect(&sa, header, message, outer, tag) else { return }
             (tag, fragments) = (content.tag, content.fragments)
-            payloads = try Payloads(first: content.first, content.bytes[...])
+            payloads = try Payloads(decrypted: content)
         } catch {
             guard error.fault != .unauthentic, error.fault != .unexpected else { throw error }
             accept(&sa, header.messageID, tag, path, fragments: fragments)

@@ -183,7 +183,7 @@ extension Engine {
         do throws(MessageError) {
             guard let content = try collect(&sa, header, message, outer, tag) else { return }
             (tag, fragments) = (content.tag, content.fragments)
-            payloads = try Payloads(first: content.first, content.bytes[...])
+            payloads = try Payloads(decrypted: content)
         } catch {
             guard error.fault != .unauthentic, error.fault != .unexpected else { throw error }
             accept(&sa, header.messageID, tag, path, fragments: fragments)

@@ -117,6 +117,12 @@ struct Payloads: Sendable {
         }
     }
 
+    /// Reads what was encrypted, in which no other encrypted payload may hide.
+    init(decrypted content: MessageContent) throws(MessageError) {
+        try self.init(first: content.first, content.bytes[...])
+        if let encrypted { throw .malformed("SK", at: encrypted.offset, "within another SK") }
+    }
+
     private static func fragment(
         _ body: ArraySlice<UInt8>, at start: Int
     ) throws(MessageError) -> Encrypted.Fragment {

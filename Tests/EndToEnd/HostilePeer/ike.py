@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 IKE_SA_INIT, IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL = 34, 35, 36, 37
-SA, KE, IDI, IDR, CERT, AUTH, NONCE, NOTIFY, DELETE, VENDOR, TSI, TSR, SK, SKF = (
-    33, 34, 35, 36, 37, 39, 40, 41, 42, 43, 44, 45, 46, 53)
+SA, KE, IDI, IDR, CERT, CERTREQ, AUTH, NONCE, NOTIFY, DELETE, VENDOR, TSI, TSR, SK, CP, EAP, SKF = (
+    33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 53)
 INITIATOR, RESPONSE = 0x08, 0x20
 UNSUPPORTED_CRITICAL_PAYLOAD, INVALID_IKE_SPI, INVALID_MAJOR_VERSION, INVALID_SYNTAX = 1, 4, 5, 7
 NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD, AUTHENTICATION_FAILED, NO_ADDITIONAL_SAS, TS_UNACCEPTABLE = 14, 17, 24, 35, 38
 CHILD_SA_NOT_FOUND = 44
-REKEY_SA, QUICK_CRASH_DETECTION, FRAGMENTATION_SUPPORTED = 16393, 16419, 16430
+REKEY_SA, UPDATE_SA_ADDRESSES, COOKIE2 = 16393, 16400, 16401
+QUICK_CRASH_DETECTION, FRAGMENTATION_SUPPORTED = 16419, 16430
 
 
 def prf(key, data):
@@ -68,6 +69,8 @@ def proposal(protocol, spi, transforms, number=1, last=True):
 
 IKE_TRANSFORMS = [transform(1, 20, 128), transform(2, 5), transform(4, 31, last=True)]
 ESP_TRANSFORMS = [transform(1, 20, 128), transform(5, 0, last=True)]
+# In CREATE_CHILD_SA the gateway wants a key exchange of its own.
+PFS_TRANSFORMS = [transform(1, 20, 128), transform(4, 31), transform(5, 0, last=True)]
 EVERYTHING = struct.pack(">BBHBBHHH4s4s", 1, 0, 0, 7, 0, 16, 0, 65535, bytes(4), b"\xff" * 4)
 
 
@@ -191,7 +194,7 @@ class Session:
         return self.seal_raw(exchange, first, inner, **more)
 
     def fragment(self, exchange, first, piece, number, total, message_id=None):
-        """One SKF payload (RFC 7383 §2.5)."""
+        """One SKF payload (RFC 7383 §2.5). `first` is the type of the message's first payload."""
         message_id = self.next_id if message_id is None else message_id
         plain = piece + b"\0"
         size = 8 + 8 + len(plain) + 16
