@@ -12,6 +12,8 @@ final class DataPath {
         let outbound: OutboundSA
         let selectors: SelectorPair
         var path: Path
+        /// What is left of its limits, inbound and outbound.
+        var allowances: (inbound: Allowance, outbound: Allowance)
         /// The source that was last reported, so that a move is reported once.
         var reported: Endpoint?
         var lastInbound: Tick?
@@ -30,6 +32,7 @@ final class DataPath {
                 spi: sa.spiOut, encryption: sa.suite.encryption, integrity: sa.suite.integrity,
                 encryptionKey: sa.encryptionKeyOut, integrityKey: sa.integrityKeyOut, extendedSequence: sa.suite.esn)
             path = sa.path
+            allowances = (Allowance(sa.limits), Allowance(sa.limits))
         }
 
         private static func selector(_ selector: TrafficSelector) -> Selector {
@@ -98,6 +101,7 @@ final class DataPath {
             let child = tunnels[interface]?.active.lazy.compactMap({ self.children[$0] })
                 .first(where: { $0.selectors.permitsOutbound(inner) })
         else { return nil }
+        guard !child.allowances.outbound.isSpent else { return nil }
         let format = child.outbound.format
         var buffer = [UInt8](repeating: 0, count: format.sealedLength(plain.count))
         buffer.replaceSubrange(format.headerLength..<format.headerLength + plain.count, with: plain)
@@ -117,6 +121,7 @@ final class DataPath {
         guard bytes.count >= 8, let child = children[bytes[0..<4].reduce(0) { $0 << 8 | UInt32($1) }] else {
             return .refused
         }
+        guard !child.allowances.inbound.isSpent else { return .refused }
         var buffer = bytes
         let result = buffer.withUnsafeMutableBytes { child.inbound.open($0) }
         guard case .packet(let inner, let offset, let isNewest) = result else { return .refused }

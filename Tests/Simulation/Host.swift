@@ -6,7 +6,12 @@ import Tunnels
 final class Host {
     let index: Int
     let name: String
-    let address: IPAddress
+    /// Its address; the gateway's changes in some lives.
+    var address: IPAddress
+    /// The one that its engine was last told.
+    var knownAddress: IPAddress
+    /// Connections as they were configured, whose own address the routes choose.
+    var openConnections: [ConnectionID: ConnectionConfiguration] = [:]
     var engine: Engine
     var supervisor: Supervisor
     /// How far the host's clock is ahead of the world's.
@@ -41,6 +46,7 @@ final class Host {
         self.index = index
         name = Scenario.names[index]
         self.address = address
+        knownAddress = address
         engine = Engine(configuration: EngineConfiguration(), seed: seed + [0], now: now)
         supervisor = Supervisor(seed: seed + [1], now: now)
     }
@@ -49,6 +55,8 @@ final class Host {
     func start(seed: [UInt8], now: Tick) {
         engine = Engine(configuration: EngineConfiguration(), seed: seed + [0], now: now)
         supervisor = Supervisor(seed: seed + [1], now: now)
+        knownAddress = address
+        openConnections = [:]
         starts += 1
         isUp = true
         frozenUntil = nil

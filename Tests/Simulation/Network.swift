@@ -7,6 +7,8 @@ struct Packet {
     /// IP protocol 50, without ports.
     var isBareESP: Bool
     var bytes: [UInt8]
+    /// Bytes with the headers of IPv4 and UDP.
+    var ipLength: Int { bytes.count + (isBareESP ? 20 : 28) }
     /// Made or repeated by the attacker.
     var isForged = false
 }
@@ -17,6 +19,8 @@ struct Weather {
     var doublingPercent = 0
     var delay = Tick.Span.milliseconds(10)
     var jitter = Tick.Span.zero
+    /// Bytes of the largest IP packet.
+    var mtu: Int
     /// Nothing passes towards the endpoint.
     var isUpCut = false
     /// Nothing passes towards the gateway.

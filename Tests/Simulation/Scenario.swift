@@ -15,6 +15,7 @@ struct Scenario {
     /// The gateway sits behind a translator.
     var hasNAT = false
     var connectors: [Connector] = []
+    var width: Width
     /// Pause between two packets of each tunnel in each direction; nil for silence but for probes.
     var trafficPause: Tick.Span?
 
@@ -25,6 +26,8 @@ struct Scenario {
     static let names = ["G", "E1", "E2"]
     static let gatewayAddress = IPAddress.v4(0xC633_6401)  // 198.51.100.1
     static let insideAddress = IPAddress.v4(0x0A00_0002)  // 10.0.0.2
+    /// Lives whose seed leaves this rest when divided by five have no ``Width``.
+    static let plainRest = 3 as UInt64
     static func endpointAddress(_ tunnel: Int) -> IPAddress { .v4(0xCB00_7101 + UInt32(tunnel)) }
     static func tunnelName(_ tunnel: Int) -> String { "vpn-\(tunnel + 1)" }
 
@@ -43,11 +46,17 @@ struct Scenario {
 
     init(seed: UInt64) {
         self.seed = seed
+        width = Width(hostCount: 2)
         var dice = Dice(seed &* 2 &+ 1)
         endpoints = dice.chance(40) ? 2 : 1
         hasNAT = dice.chance(45)
         if !hasNAT, dice.chance(45) { initiators = dice.chance(70) ? .both : .endpoints }
         trafficPause = [nil, .milliseconds(300), .seconds(1), .seconds(4)][dice.below(4)]
+        width = Width(hostCount: endpoints + 1)
+        if isWide {
+            var dice = wideDice
+            width = Width(&dice, hostCount: endpoints + 1, mayMove: initiators == .gateway)
+        }
 
         let isNarrow = dice.chance(35)
         let isAEAD = dice.chance(70)
@@ -82,7 +91,15 @@ struct Scenario {
             source: .init(format: "manual"), localNetworks: [Self.gatewayNetwork],
             remoteNetworks: [Self.remoteNetwork], tunnels: tunnels)
         connectors = [gateway] + tunnels.map { Self.mirror(gateway, $0, initiates: initiators != .gateway) }
+        guard isWide else { return }
+        for host in connectors.indices {
+            for place in connectors[host].tunnels.indices { width.widen(&connectors[host].tunnels[place], of: host) }
+        }
     }
+
+    var isWide: Bool { seed % 5 != Self.plainRest }
+    /// A stream of its own, so that what is drawn for the width changes nothing else.
+    var wideDice: Dice { Dice(~seed) }
 
     /// The other end's view of a tunnel.
     private static func mirror(_ connector: Connector, _ tunnel: Tunnel, initiates: Bool) -> Connector {
@@ -115,7 +132,7 @@ struct Scenario {
             \(terms.phase1.lifetimeSeconds) s, esp \(terms.phase2.lifetimeSeconds) s\
             \(terms.phase2.pfsGroups.isEmpty ? "" : " with PFS")\(terms.phase2.esn ? " with ESN" : ""), \
             DPD \(terms.phase1.dpd.delaySeconds)/\(terms.phase1.dpd.timeoutSeconds) s, \
-            \(terms.phase2.localSelectors[0].length == 0 ? "everything" : "two networks") selected, \(traffic)
+            \(terms.phase2.localSelectors[0].length == 0 ? "everything" : "two networks") selected, \(traffic)\(isWide ? ", " + width.summary : "")
             """
     }
 }

@@ -13,12 +13,18 @@ enum Transition: CustomStringConvertible {
     case restartAtBothEnds(tunnel: Int, apart: Int)
     /// A soft limit of the newest child is reached.
     case exhaust(host: Int, tunnel: Int)
+    /// A hard limit of the newest child is reached, the soft one having been passed over.
+    case spend(host: Int, tunnel: Int)
+    /// Many packets at once, which may use up what the children may carry.
+    case burst(tunnel: Int, count: Int)
     /// The next installation of a child fails.
     case refuseInstall(host: Int)
     /// Someone deletes the tunnel's interface.
     case loseLink(host: Int, tunnel: Int)
     /// The path of a tunnel loses (percent), doubles (percent) and delays (milliseconds).
     case weather(tunnel: Int, loss: Int, doubling: Int, delay: Int, jitter: Int)
+    /// The path of a tunnel carries packets of up to so many bytes.
+    case narrow(tunnel: Int, mtu: Int)
     /// Nothing passes, towards the endpoint, towards the gateway or both ways.
     case cut(tunnel: Int, up: Bool, down: Bool)
     case mend(tunnel: Int)
@@ -30,6 +36,10 @@ enum Transition: CustomStringConvertible {
     case freeze(host: Int, milliseconds: Int)
     /// The host's clock leaps ahead, as after a sleep in which it missed everything.
     case leap(host: Int, seconds: Int)
+    /// The host's time of day is set, forward or back; its clock goes on as before.
+    case setTimeOfDay(host: Int, seconds: Int)
+    /// The gateway has another address from now on.
+    case move
     /// The NAT forgets its mappings and chooses other ports.
     case rebindNAT
     case disable(host: Int)
@@ -58,10 +68,13 @@ enum Transition: CustomStringConvertible {
         case .restart(let h, let t): return "\(host(h)) is asked to restart \(tunnel(t))"
         case .restartAtBothEnds(let t, let apart): return "both ends restart \(tunnel(t)), \(apart) ms apart"
         case .exhaust(let h, let t): return "\(host(h))'s newest child of \(tunnel(t)) reaches its soft limit"
+        case .spend(let h, let t): return "\(host(h))'s newest child of \(tunnel(t)) reaches its hard limit"
+        case .burst(let t, let n): return "\(n) packets at once cross \(tunnel(t)) each way"
         case .refuseInstall(let h): return "\(host(h))'s data path will refuse the next child"
         case .loseLink(let h, let t): return "\(host(h)) loses the interface of \(tunnel(t))"
         case .weather(let t, let loss, let doubling, let delay, let jitter):
             return "path of \(tunnel(t)): \(loss) % lost, \(doubling) % doubled, \(delay) to \(delay + jitter) ms"
+        case .narrow(let t, let mtu): return "path of \(tunnel(t)) carries packets of up to \(mtu) bytes"
         case .cut(let t, let up, let down):
             let what = up && down ? "both ways" : up ? "towards the endpoint" : "towards the gateway"
             return "path of \(tunnel(t)) is cut \(what)"
@@ -70,6 +83,8 @@ enum Transition: CustomStringConvertible {
         case .stopAndStart(let h, let seconds): return "\(host(h)) stops in order, for \(seconds) s"
         case .freeze(let h, let milliseconds): return "\(host(h)) freezes for \(milliseconds) ms"
         case .leap(let h, let seconds): return "\(host(h))'s clock leaps ahead by \(seconds) s"
+        case .setTimeOfDay(let h, let seconds): return "\(host(h))'s time of day is set by \(seconds) s"
+        case .move: return "the gateway gets another address"
         case .rebindNAT: return "the NAT forgets its mappings"
         case .disable(let h): return "\(host(h)) disables the connector"
         case .enable(let h): return "\(host(h)) enables the connector"
@@ -95,6 +110,7 @@ extension Scenario {
     /// The life's disturbances: 8 to 30 of them, often within the round trip of each other.
     func script() -> [Step] {
         var dice = Dice(seed &* 2 &+ 2)
+        var wideDice = wideDice
         return (0..<dice.within(8...30)).map { _ in
             let pause: ClosedRange<Int>
             switch dice.below(10) {
@@ -102,7 +118,21 @@ extension Scenario {
             case 5...7: pause = 60...3000
             default: pause = 3000...25_000
             }
-            return Step(pause: dice.span(milliseconds: pause), transition: transition(&dice))
+            let step = Step(pause: dice.span(milliseconds: pause), transition: transition(&dice))
+            guard isWide, wideDice.chance(25) else { return step }
+            return Step(pause: step.pause, transition: wideTransition(&wideDice))
+        }
+    }
+
+    private func wideTransition(_ dice: inout Dice) -> Transition {
+        let host = dice.below(hostCount)
+        let tunnel = host == 0 ? dice.below(endpoints) : host - 1
+        switch dice.below(10) {
+        case 0..<3: return width.isMoving ? .move : .burst(tunnel: tunnel, count: dice.within(20...200))
+        case 3..<6: return .burst(tunnel: tunnel, count: dice.within(20...200))
+        case 6: return .spend(host: host, tunnel: tunnel)
+        case 7: return .setTimeOfDay(host: host, seconds: dice.pick([-400_000_000, -3600, -1, 3600, 400_000_000]))
+        default: return .narrow(tunnel: tunnel, mtu: dice.pick([Width.leastMTU, 700, 1500]))
         }
     }
 

@@ -31,7 +31,7 @@ extension World {
         } else if scenario.hasNAT {
             isPeer = nat.everUsed.contains(remote)
         } else {
-            isPeer = remote.address == Scenario.gatewayAddress
+            isPeer = gatewayAddresses.contains(remote.address)
         }
         if !isPeer { fail("\(host.name) believes its peer at \(remote), where it never was") }
     }
@@ -134,6 +134,7 @@ extension World {
             guard let a = gateway.interface(of: tunnel).flatMap({ gateway.dataPath.sending($0) })?.sa,
                 let b = endpoint.interface(of: tunnel).flatMap({ endpoint.dataPath.sending($0) })?.sa
             else { return "one end of \(name) has no child to send on" }
+            if scenario.isWide, let reason = whyStrayed(gateway, a.spiIn, endpoint, b.spiIn) { return reason }
             if a.spiIn != b.spiOut || a.spiOut != b.spiIn { return "the ends of \(name) send on different SAs" }
             let spis = [gateway, endpoint].map { $0.status(tunnel, now: clock($0))?.ike }
             if spis[0]?.initiatorSPI != spis[1]?.initiatorSPI || spis[0]?.responderSPI != spis[1]?.responderSPI {

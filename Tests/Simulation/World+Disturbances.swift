@@ -29,6 +29,16 @@ extension World {
             guard isListening(host), let child = host.interface(of: tunnel).flatMap({ host.dataPath.sending($0) })
             else { return }
             receive(host, IKE.Input.childExhausted(spiIn: child.sa.spiIn))
+        case .spend(let index, let tunnel):
+            let host = hosts[index]
+            guard isListening(host), let child = host.interface(of: tunnel).flatMap({ host.dataPath.sending($0) })
+            else { return }
+            receive(host, IKE.Input.childSpent(spiIn: child.sa.spiIn))
+        case .burst(let tunnel, let count):
+            for _ in 0..<count where failure == nil {
+                sendData(hosts[0], tunnel)
+                sendData(hosts[tunnel + 1], tunnel)
+            }
         case .refuseInstall(let index): hosts[index].refusesNextInstall = true
         case .loseLink(let index, let tunnel): loseLink(hosts[index], tunnel)
         case .weather(let tunnel, let loss, let doubling, let delay, let jitter):
@@ -39,7 +49,8 @@ extension World {
         case .cut(let tunnel, let up, let down):
             weather[tunnel].isUpCut = up
             weather[tunnel].isDownCut = down
-        case .mend(let tunnel): weather[tunnel] = Weather()
+        case .narrow(let tunnel, let mtu): weather[tunnel].mtu = mtu
+        case .mend(let tunnel): weather[tunnel] = Weather(mtu: scenario.width.pathMTU)
         case .crash(let index, let seconds):
             hosts[index].crash()
             agenda.add(.start(host: index, life: hosts[index].starts), at: now + .seconds(seconds))
@@ -51,6 +62,11 @@ extension World {
         case .leap(let index, let seconds):
             hosts[index].clockLead = hosts[index].clockLead + .seconds(seconds)
             if hosts[index].isUp { setAlarm(hosts[index]) }
+        case .setTimeOfDay(let index, let seconds):
+            guard isListening(hosts[index]) else { return }
+            let time = WallTime(nanoseconds: 1_800_000_000_000_000_000) + .seconds(seconds)
+            receive(hosts[index], IKE.Input.wallClock(time))
+        case .move: moveGateway()
         case .rebindNAT: nat.forget()
         case .disable(let index): setEnabled(index, false)
         case .enable(let index): setEnabled(index, true)
@@ -126,6 +142,7 @@ extension World {
         // Timers and sockets race for the first turn.
         if dice.chance(50), let wake = host.nextWake, wake.tick <= now { self.wake(host) }
         for packet in waiting where host.isUp { take(host, packet) }
+        followAddress(host)
         if !host.isStopping { configure(host) }
     }
 
@@ -157,7 +174,7 @@ extension World {
 
     /// The network is fair, every host is up with its first definition, and nothing else is planned.
     func heal() {
-        weather = weather.map { _ in Weather() }
+        weather = weather.map { _ in Weather(mtu: scenario.width.pathMTU) }
         wanted = scenario.connectors
         reference.restoreKeys()
         for host in hosts {

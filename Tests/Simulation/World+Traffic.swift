@@ -34,6 +34,9 @@ extension World {
             guard let found = scenario.tunnels.first(where: { Scenario.endpointAddress($0) == address }) else {
                 return story.tell(now, packet, from: index, "has nowhere to go")
             }
+            guard packet.source.address == hosts[0].address else {
+                return story.tell(now, packet, from: index, "bears an address that the gateway has lost")
+            }
             tunnel = found
             if scenario.hasNAT {
                 guard let translated = nat.translateOut(packet, now: now) else {
@@ -42,12 +45,15 @@ extension World {
                 packet = translated
             }
         } else {
-            guard packet.destination.address == Scenario.gatewayAddress else {
+            guard packet.destination.address == publicAddress else {
                 return story.tell(now, packet, from: index, "has nowhere to go")
             }
             tunnel = index - 1
         }
         let weather = weather[tunnel]
+        guard packet.ipLength <= weather.mtu else {
+            return story.tell(now, packet, from: index, "is too large for the path")
+        }
         guard !(index == 0 ? weather.isUpCut : weather.isDownCut), !dice.chance(weather.lossPercent) else {
             return story.tell(now, packet, from: index, "is lost")
         }
@@ -65,6 +71,9 @@ extension World {
                 return story.tell(now, packet, from: nil, "is not let in by the NAT")
             }
             packet = translated
+        }
+        guard packet.destination.address == host.address else {
+            return story.tell(now, packet, from: nil, "finds the gateway gone from there")
         }
         guard host.isUp else { return story.tell(now, packet, from: nil, "finds \(host.name) down") }
         if host.frozenUntil != nil {
@@ -107,6 +116,7 @@ extension World {
         case .message(let message, let child, let isNewest):
             capture(packet)
             child.lastInbound = clock(host)
+            let verdict = child.allowances.inbound.count(packet.bytes.count)
             let interface = child.interface
             if isNewest, !packet.isBareESP, child.path.isNATPort, path.remote != child.path.remote,
                 path.remote != child.reported
@@ -115,6 +125,15 @@ extension World {
                 receive(host, IKE.Input.peerMoved(spiIn: child.sa.spiIn, path))
             }
             deliver(host, message, interface)
+            tell(host, verdict, child)
+        }
+    }
+
+    private func tell(_ host: Host, _ verdict: Allowance.Verdict, _ child: DataPath.Child) {
+        switch verdict {
+        case .fine: break
+        case .exhausted: receive(host, IKE.Input.childExhausted(spiIn: child.sa.spiIn))
+        case .spent: receive(host, IKE.Input.childSpent(spiIn: child.sa.spiIn))
         }
     }
 
@@ -149,6 +168,7 @@ extension World {
     private func sendInside(_ host: Host, _ message: InnerMessage, _ interface: String) {
         guard let (bytes, child) = host.dataPath.seal(message, interface) else { return }
         transmit(host, bytes, child.path, isESP: true)
+        tell(host, child.allowances.outbound.count(bytes.count), child)
     }
 
     /// A packet from a network behind the host, which follows the host's routes.

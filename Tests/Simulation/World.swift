@@ -26,6 +26,8 @@ final class World {
     var wanted: [Connector]
     var weather: [Weather]
     var nat = NAT()
+    /// Every address that the gateway has had on the outside, where there is no NAT.
+    var gatewayAddresses: Set<IPAddress> = [Scenario.gatewayAddress]
     var agenda = Agenda<Happening>()
     var reference: Reference
     /// Datagrams that an attacker has seen arrive.
@@ -47,7 +49,7 @@ final class World {
         self.story = story
         dice = Dice(scenario.seed &* 2 &+ 3)
         wanted = scenario.connectors
-        weather = Array(repeating: Weather(), count: scenario.endpoints)
+        weather = Array(repeating: Weather(mtu: scenario.width.pathMTU), count: scenario.endpoints)
         reference = Reference(scenario)
         trafficPause = scenario.trafficPause
         hosts = (0..<scenario.hostCount).map { Host($0, scenario.address($0), seed: dice.bytes(8), now: now) }
@@ -217,7 +219,7 @@ final class World {
         switch effect {
         case .ike(let input):
             if case .childFailed(let spiIn, _) = input { _ = host.ledger.removed(spiIn) }
-            result = host.engine.receive(input, now: clock(host))
+            result = host.engine.receive(asGiven(input, to: host), now: clock(host))
         case .openLink(let link):
             host.links[link.interface] = link
             host.dataPath.open(link.interface)
