@@ -99,7 +99,6 @@ extension Netlink {
         var body = Self.linkHeader()
         body.attribute(IFLA_IFNAME, text: name)
         if let mtu { body.attribute(IFLA_MTU, value: UInt32(clamping: mtu)) }
-        if let alias { body.attribute(IFLA_IFALIAS, alias.utf8.prefix(255)) }
         body.nested(IFLA_LINKINFO, isMarked: false) { info in
             info.attribute(IFLA_INFO_KIND, text: KernelLink.xfrmKind)
             // No device below: the outer packets follow the routes.
@@ -107,6 +106,8 @@ extension Netlink {
         }
         try request(
             NetlinkRequest(RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, body), "making the XFRM interface \(name)")
+        // The kernel passes an alias over when it makes an interface, and takes it for one that is there.
+        if let alias { try setAlias(alias, of: name) }
     }
 
     /// Leaves a text on an interface.
