@@ -42,21 +42,27 @@ struct ChildPlan: Sendable {
             source: path.local.address, destination: path.remote.address, spi: spiOut, direction: .output,
             requestID: interfaceID, interfaceID: interfaceID, hasExtendedSequence: child.suite.esn,
             copiesDontFragment: false)
-        outbound.lifetime = Self.lifetime(child, now: now)
-        inbound.lifetime.hardSeconds = outbound.lifetime.hardSeconds
+        inbound.lifetime = Self.lifetime(child, now: now)
+        outbound.lifetime = inbound.lifetime
+        if !child.suite.esn {
+            // Of 2^32 sequence numbers, none may come twice.
+            outbound.lifetime.softPackets = min(outbound.lifetime.softPackets ?? .max, 3 << 30)
+            outbound.lifetime.hardPackets = min(outbound.lifetime.hardPackets ?? .max, 0xFFFF_FF00)
+        }
         move(to: path)
     }
 
-    /// The kernel ends it a minute later than we would, should we be gone by then.
+    /// What each of the two may carry, and for how long: the kernel ends it a minute later than we would, should we be
+    /// gone by then.
     private static func lifetime(_ child: ChildSA, now: Tick) -> KernelLifetime {
+        func limit(_ value: UInt64) -> UInt64? { value == .max ? nil : value }
         var lifetime = KernelLifetime()
+        lifetime.softBytes = limit(child.limits.softBytes)
+        lifetime.hardBytes = limit(child.limits.hardBytes)
+        lifetime.softPackets = limit(child.limits.softPackets)
+        lifetime.hardPackets = limit(child.limits.hardPackets)
         let left = max(0, (child.expiresAt - now).nanoseconds) / 1_000_000_000
         lifetime.hardSeconds = UInt64(clamping: left) + 60
-        if !child.suite.esn {
-            // Of 2^32 sequence numbers, none may come twice.
-            lifetime.softPackets = 3 << 30
-            lifetime.hardPackets = 0xFFFF_FF00
-        }
         return lifetime
     }
 

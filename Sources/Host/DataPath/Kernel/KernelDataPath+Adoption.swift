@@ -56,6 +56,10 @@ extension KernelDataPath {
                     try xfrm.replacePolicy(policy)
                 }
                 adopted.insert(spiIn)
+                // The kernel does not say it twice, and nobody was there to hear it.
+                if [plan.inbound.id, plan.outbound.id].contains(where: { there[$0]?.isNearItsEnd == true }) {
+                    tell(.exhausted(spiIn: spiIn))
+                }
                 // What else stands on this interface is of no use any more.
                 book.inheriting.remove(interfaceID)
             } catch {

@@ -207,11 +207,17 @@ public actor KernelDataPath: DataPath {
             throw NetlinkError(operation: "moving the association \(child.plan.inbound.id)", errno: 3)
         }
         book.update(spiIn) { $0.plan = plan }
-        try xfrm.deleteAssociation(inbound.association.id)
-        try xfrm.add(plan.inbound.going(on: inbound.association), inbound.keys)
+        let received = plan.inbound.going(on: inbound.association)
+        if received.differsInPorts(from: inbound.association) {
+            try xfrm.update(received, inbound.keys)
+        } else {
+            try xfrm.deleteAssociation(inbound.association.id)
+            try xfrm.add(received, inbound.keys)
+        }
         guard child.hasOutbound, let sent = try xfrm.associationWithKeys(child.plan.outbound.id) else { return }
         let outbound = sent.association
         var next = plan.outbound.going(on: outbound)
+        if next.differsInPorts(from: outbound) { return try xfrm.update(next, sent.keys) }
         // Packets go on leaving by the old one meanwhile: its next numbers are left to it.
         next.sequence.sent += 1 << 12
         if next.id == outbound.id { try xfrm.deleteAssociation(outbound.id) }
@@ -272,8 +278,10 @@ public actor KernelDataPath: DataPath {
         switch event {
         case .expired(let association, let isHard):
             guard let spiIn = book.owner(of: association.id) else { return }
-            if isHard {
-                lost(spiIn, "the kernel ended it at its limit")
+            if isHard, association.hasCarriedAll {
+                spent(spiIn)
+            } else if isHard {
+                lost(spiIn, "the kernel ended it at the end of its lifetime")
             } else {
                 continuation.yield(.exhausted(spiIn: spiIn))
             }
@@ -301,6 +309,13 @@ public actor KernelDataPath: DataPath {
         guard book.children[spiIn]?.isLost == false else { return }
         book.update(spiIn) { $0.isLost = true }
         continuation.yield(.childLost(spiIn: spiIn, reason: reason))
+    }
+
+    /// Once for each child, whose other association follows from what the owner does about it.
+    private func spent(_ spiIn: UInt32) {
+        guard book.children[spiIn]?.isLost == false else { return }
+        book.update(spiIn) { $0.isLost = true }
+        continuation.yield(.spent(spiIn: spiIn))
     }
 
     private func restore(_ id: KernelPolicy.ID) {
@@ -407,11 +422,22 @@ public actor KernelDataPath: DataPath {
 }
 
 extension KernelSA {
-    /// The same with the sequence numbers, window and limits of `old`.
+    /// A hard limit of bytes or packets is reached.
+    var hasCarriedAll: Bool { use.bytes >= lifetime.hardBytes ?? .max || use.packets >= lifetime.hardPackets ?? .max }
+    /// A soft limit of bytes or packets is reached, of which the kernel has told once.
+    var isNearItsEnd: Bool { use.bytes >= lifetime.softBytes ?? .max || use.packets >= lifetime.softPackets ?? .max }
+
+    /// The addresses are the same, and both travel in UDP: the kernel changes the ports in place.
+    fileprivate func differsInPorts(from old: KernelSA) -> Bool {
+        id == old.id && source == old.source && encapsulation != nil && old.encapsulation != nil
+    }
+
+    /// The same with the sequence numbers, window, limits and counters of `old`.
     fileprivate func going(on old: KernelSA) -> KernelSA {
         var next = self
         next.sequence = old.sequence
         next.lifetime = old.lifetime
+        next.use = old.use
         next.offload = nil
         return next
     }

@@ -47,6 +47,12 @@ extension KernelSA {
         writer.append(repeatElement(UInt8(0), count: 7))
         if let keys { writer.append(keys) }
         if hasReplayState { writer.attribute(XFRMA_REPLAY_ESN_VAL.rawValue, replayState) }
+        if use.addedAt != 0 {
+            // It goes on where another was: what that has carried counts towards the limits (xfrm_lifetime_cur).
+            var body = NetlinkWriter()
+            for number in [use.bytes, use.packets, use.addedAt, use.firstUsedAt] { body.append(number) }
+            writer.attribute(XFRMA_LTIME_VAL.rawValue, body.bytes)
+        }
         if let encapsulation {
             var body = NetlinkWriter()
             body.append(XFRM.espInUDP)
