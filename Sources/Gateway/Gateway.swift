@@ -51,7 +51,10 @@ public final class Gateway: Sendable {
         sockets.ikePort = boot.ikePort
         sockets.natPort = boot.natPort
         if usesKernel { sockets = sockets.forKernelESP }
-        let loop = try IOLoop(try OutsideSockets(sockets)) { bytes, path in
+        let outside = try OutsideSockets(sockets, kept: manager.kept)
+        // From here on they outlive us: ESP in UDP needs an open socket, and what peers send waits for our successor.
+        manager.keep(usesKernel ? outside.udpDescriptors : [])
+        let loop = try IOLoop(outside) { bytes, path in
             inbox.putDatagram(
                 .datagram(bytes, path), from: path.remote, isFirstContact: Engine.isFirstContact(bytes, path))
         }
@@ -191,6 +194,7 @@ public final class Gateway: Sendable {
             if isHandedOver {
                 await machine.dataPath.release()
             } else {
+                manager.keep([])
                 try? machine.upkeep.routes.removeAll()
                 await machine.dataPath.shutDown()
             }

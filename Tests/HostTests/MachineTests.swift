@@ -90,6 +90,33 @@ struct MachineServiceManagerTests {
         }
     }
 
+    @Test("Sockets are given to the manager in the place of earlier ones, and are still open when we have closed them")
+    func keep() throws {
+        let name = "@gatehouse-keep-\(getpid())"
+        let descriptor = try listener(name)
+        defer { close(descriptor) }
+        let manager = ServiceManager { $0 == "NOTIFY_SOCKET" ? name : nil }
+        var pair: [Int32] = [0, 0]
+        try #require(socketpair(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0, &pair) == 0)
+        manager.keep([pair[0]])
+        close(pair[0])
+        #expect(Glibc.send(pair[1], "x", 1, 0) == 1)
+        close(pair[1])
+        #expect(received(descriptor) == ["FDSTOREREMOVE=1\nFDNAME=outside", "FDSTORE=1\nFDNAME=outside\nFDPOLL=0"])
+        manager.keep([])
+        #expect(received(descriptor) == ["FDSTOREREMOVE=1\nFDNAME=outside"])
+    }
+
+    @Test("What the manager kept counts when it is meant for this process")
+    func kept() {
+        func kept(_ count: String?, pid: String?) -> [Int32] {
+            ServiceManager { ["LISTEN_FDS": count, "LISTEN_PID": pid][$0] ?? nil }.kept
+        }
+        #expect(kept("4", pid: "\(getpid())") == [3, 4, 5, 6])
+        #expect(kept("4", pid: "1").isEmpty && kept("4", pid: nil).isEmpty)
+        for text in ["0", "-1", "many", "2147483647"] { #expect(kept(text, pid: "\(getpid())").isEmpty) }
+    }
+
     @Test("The watchdog counts when it is meant for this process")
     func watchdog() {
         func timeout(_ microseconds: String, pid: String? = nil) -> Tick.Span? {

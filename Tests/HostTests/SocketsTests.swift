@@ -25,7 +25,8 @@ import Testing
     private static func spaces() throws -> Namespaces {
         let spaces = try Namespaces("a")
         for address in ["192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128", "2001:db8::2/128"] {
-            try spaces.ip("-n", spaces.full("a"), "addr", "add", address, "dev", "lo")
+            // Without the kernel's own test for duplicates, during which nobody may bind to it.
+            try spaces.ip("-n", spaces.full("a"), "addr", "add", address, "dev", "lo", "nodad")
         }
         return spaces
     }
@@ -113,6 +114,54 @@ import Testing
         var iterator = inbox.makeAsyncIterator()
         #expect(try #require(await iterator.next()).message == [2])
         gateway.stop()
+    }
+
+    /// Sockets as a service manager holds them when the process that opened them has gone.
+    private static func keptOpen(_ configuration: SocketConfiguration) throws -> [Int32] {
+        let earlier = try OutsideSockets(configuration)
+        return withExtendedLifetime(earlier) { earlier.udpDescriptors.map { dup($0) } }
+    }
+
+    @Test func socketsThatWereKeptOpenGoOnWithWhatWaitsInThem() async throws {
+        let spaces = try Self.spaces()
+        let configuration = Self.only("192.0.2.1", "2001:db8::1", ikePort: 500, natPort: 4500).forKernelESP
+        let kept = try spaces.inside("a") { try Self.keptOpen(configuration) }
+        #expect(kept.count == 4 && !kept.contains(-1))
+        for (ours, theirs) in [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")] {
+            let peer = try spaces.inside("a") { try OutsideSockets(Self.only(theirs, ikePort: 1500)) }
+            let ours = try #require(IPAddress(ours))
+            try peer.send(
+                [7], Path(local: Endpoint(.any(ours.family), 0), remote: Endpoint(ours, 500), isNATPort: false))
+        }
+        var ends: [Int32] = [0, 0]
+        try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+        let strange = ends[0]
+        let (stream, continuation) = AsyncStream.makeStream(of: TunnelLab.Received.self)
+        let loop = try spaces.inside("a") {
+            try IOLoop(try OutsideSockets(configuration, kept: [strange] + kept)) {
+                continuation.yield(TunnelLab.Received(message: $0, path: $1))
+            }
+        }
+        var iterator = stream.makeAsyncIterator()
+        for _ in 0..<2 { #expect(try #require(await iterator.next()).message == [7]) }
+        #expect(Set(loop.sockets.udpDescriptors) == Set(kept))
+        // The far end of one that is of no use sees it close.
+        var byte: UInt8 = 0
+        #expect(recv(ends[1], &byte, 1, Int32(MSG_DONTWAIT)) == 0)
+        close(ends[1])
+        loop.stop()
+    }
+
+    @Test(arguments: [true, false]) func socketsThatWereKeptAreNotInTheWay(isKernelESP: Bool) throws {
+        let spaces = try Self.spaces()
+        let configuration = Self.only("0.0.0.0", ikePort: 500, natPort: 4500)
+        // With another address, or without ESP in the kernel, they cannot be used.
+        let wanted = isKernelESP ? Self.only("192.0.2.1", ikePort: 500, natPort: 4500).forKernelESP : configuration
+        try spaces.inside("a") {
+            let kept = try Self.keptOpen(configuration.forKernelESP)
+            #expect(throws: HostFailure.self) { try OutsideSockets(wanted) }
+            #expect(try OutsideSockets(wanted, kept: kept).ikePort == 500)
+        }
     }
 
     @Test func theLocalAddressFollowsTheRoutes() throws {

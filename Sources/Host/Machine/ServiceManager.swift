@@ -11,11 +11,13 @@ public struct ServiceManager: Sendable {
     /// How long systemd waits for ``watchdog()`` before it takes the service for dead; nil when it does not watch.
     /// Call at least twice in that time.
     public let watchdogTimeout: Tick.Span?
+    /// Sockets that an earlier process gave to ``keep(_:)``. Open, and the caller's to close.
+    public let kept: [Int32]
 
     /// What this process's environment says.
     public init() { self.init { name in getenv(name).map { String(cString: $0) } } }
 
-    /// Reads `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` by `environment`.
+    /// Reads `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`, `LISTEN_FDS` and `LISTEN_PID` by `environment`.
     public init(environment: (String) -> String?) {
         var address: [UInt8]?
         if let name = environment("NOTIFY_SOCKET"), name.hasPrefix("/") || name.hasPrefix("@") {
@@ -27,6 +29,10 @@ public struct ServiceManager: Sendable {
         self.address = address
         let isForUs = environment("WATCHDOG_PID").map { Int32($0) == getpid() } ?? true
         let microseconds = environment("WATCHDOG_USEC").flatMap(Int64.init) ?? 0
+        let count = environment("LISTEN_PID").map { Int32($0) == getpid() } == true
+            ? environment("LISTEN_FDS").flatMap(Int32.init) ?? 0 : 0
+        // Descriptors from 3 on, by sd_listen_fds(3).
+        kept = count > 0 && count <= 1024 ? Array(3..<3 + count) : []
         // Ten years are no watchdog, and their nanoseconds still fit.
         let isTimeout = microseconds > 0 && microseconds < 315_360_000_000_000
         watchdogTimeout = isForUs && isTimeout ? Tick.Span(nanoseconds: microseconds * 1000) : nil
@@ -51,12 +57,20 @@ public struct ServiceManager: Sendable {
     /// The service is alive.
     public func watchdog() { send(["WATCHDOG=1"]) }
 
+    /// Has systemd hold these sockets, in the place of all that it holds for us: they stay open when this process ends,
+    /// however it ends, and its successor gets them. At most 64; the unit must allow them (`FileDescriptorStoreMax=`).
+    public func keep(_ descriptors: [Int32]) {
+        send(["FDSTOREREMOVE=1", "FDNAME=outside"])
+        // Without FDPOLL=0 systemd would drop a socket that reports an error, such as an unreachable peer.
+        if !descriptors.isEmpty { send(["FDSTORE=1", "FDNAME=outside", "FDPOLL=0"], descriptors) }
+    }
+
     private func lines(_ status: String?) -> [String] {
         // A line break in the text would begin another assignment.
         status.map { ["STATUS=" + $0.split(whereSeparator: \.isNewline).joined(separator: " ")] } ?? []
     }
 
-    private func send(_ lines: [String]) {
+    private func send(_ lines: [String], _ descriptors: [Int32] = []) {
         guard let address else { return }
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return }
@@ -74,7 +88,8 @@ public struct ServiceManager: Sendable {
         // Nobody can be told about a failure here; systemd sees the silence.
         _ = withUnsafePointer(to: &target) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                sendto(descriptor, message, message.count, Int32(MSG_NOSIGNAL), $0, socklen_t(length))
+                gh_send_descriptors(
+                    descriptor, $0, socklen_t(length), message, message.count, descriptors, descriptors.count)
             }
         }
     }

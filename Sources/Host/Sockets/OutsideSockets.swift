@@ -63,7 +63,15 @@ public final class OutsideSockets: Sendable {
 
     /// Opens and binds everything, or says which part was refused. IPv6 is left out where `::` is asked for and the
     /// host has no IPv6 at all.
-    public init(_ configuration: SocketConfiguration = SocketConfiguration()) throws(HostFailure) {
+    ///
+    /// - Parameter kept: sockets that an earlier process had open, by descriptor. Where the kernel carries ESP, one that
+    ///   is bound as wanted goes on, with what waits in it; all others are closed.
+    public init(
+        _ configuration: SocketConfiguration = SocketConfiguration(), kept: [Int32] = []
+    ) throws(HostFailure) {
+        var kept = Self.take(configuration, from: kept)
+        // Those that are still there when something was refused.
+        defer { for descriptor in kept.values { Glibc.close(descriptor) } }
         var sockets: [Socket] = []
         var probes: [IPAddress.Family: Descriptor] = [:]
         var ports = [Role.ike: configuration.ikePort, .nat: configuration.natPort, .esp: 0]
@@ -71,7 +79,7 @@ public final class OutsideSockets: Sendable {
             let roles: [Role] = configuration.rawESP ? [.ike, .nat, .esp] : [.ike, .nat]
             for role in roles {
                 let port = ports[role] ?? 0
-                let result = address.bytes.withUnsafeBufferPointer {
+                let result = kept.removeValue(forKey: Endpoint(address, port)) ?? address.bytes.withUnsafeBufferPointer {
                     clinux_socket(
                         address.isIPv4 ? 0 : 1, role == .esp ? 1 : 0, $0.baseAddress, port,
                         Int32(clamping: configuration.bufferBytes), role == .nat && configuration.joinsDatagrams ? 1 : 0)
@@ -104,6 +112,26 @@ public final class OutsideSockets: Sendable {
         ikePort = ports[.ike] ?? 0
         natPort = ports[.nat] ?? 0
         opened = Mutex(Opened(sockets: sockets, probes: probes))
+    }
+
+    /// Those of `kept` that are bound as wanted, by their places. The others are closed, for they might be in the way.
+    private static func take(_ configuration: SocketConfiguration, from kept: [Int32]) -> [Endpoint: Int32] {
+        let ports = [configuration.ikePort, configuration.natPort]
+        let places = configuration.addresses.flatMap { address in ports.map { Endpoint(address, $0) } }
+        var taken: [Endpoint: Int32] = [:]
+        for descriptor in kept {
+            let place = places.first { place in
+                place.address.bytes.withUnsafeBufferPointer {
+                    clinux_take_socket(descriptor, place.address.isIPv4 ? 0 : 1, $0.baseAddress, place.port) != 0
+                }
+            }
+            if configuration.isKernelESP, let place, taken[place] == nil {
+                taken[place] = descriptor
+            } else {
+                Glibc.close(descriptor)
+            }
+        }
+        return taken
     }
 
     /// Sends an IKE message from `path.local` (an unspecified address lets the kernel choose), from any thread.
@@ -156,6 +184,9 @@ public final class OutsideSockets: Sendable {
     }
 
     var all: [Socket] { opened.withLock { $0.sockets } }
+
+    /// The descriptors of the UDP sockets, to be kept open beyond the end of this process.
+    public var udpDescriptors: [Int32] { all.filter { $0.role != .esp }.map(\.descriptor.number) }
 
     /// Whether ESP can travel without UDP.
     public var hasRawESP: Bool { all.contains { $0.role == .esp } }

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/xfrm.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -81,6 +82,17 @@ int clinux_socket(int is_ipv6, int is_esp, const uint8_t *bytes, uint16_t port, 
         return error;
     }
     return fd;
+}
+
+int clinux_take_socket(int fd, int is_ipv6, const uint8_t *bytes, uint16_t port) {
+    address wanted, bound;
+    socklen_t length = sizeof bound, expected = fill(&wanted, is_ipv6, bytes, port);
+    int protocol = 0;
+    socklen_t size = sizeof protocol;
+    if (!port || getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) || protocol != IPPROTO_UDP) return 0;
+    memset(&bound, 0, sizeof bound);
+    if (getsockname(fd, &bound.any, &length) || length != expected || memcmp(&bound, &wanted, length)) return 0;
+    return !fcntl(fd, F_SETFD, FD_CLOEXEC) && !fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
 int clinux_esp_in_udp(int fd) { return set(fd, IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP); }

@@ -45,6 +45,34 @@ static inline int gh_keep_only(int fd, unsigned short type) {
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
+// Sends a datagram with up to 64 descriptors (SCM_RIGHTS) to a Unix socket.
+static inline ssize_t gh_send_descriptors(int fd, const struct sockaddr *target, socklen_t target_length, const void *data,
+                                          size_t length, const int *descriptors, size_t count) {
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(64 * sizeof(int))];
+    } control;
+    struct iovec part = {(void *)data, length};
+    struct msghdr message;
+    if (count > 64) count = 64;
+    memset(&control, 0, sizeof control);
+    memset(&message, 0, sizeof message);
+    message.msg_name = (void *)target;
+    message.msg_namelen = target_length;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    if (count > 0) {
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(header), descriptors, count * sizeof(int));
+    }
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 // The state of the clock discipline: TIME_OK and so on, TIME_ERROR when nothing keeps the clock right.
 static inline int gh_clock_state(void) {
     struct timex state;

@@ -36,6 +36,9 @@ enum { CLINUX_BATCH = 64 };
 // Opens a non-blocking UDP socket, or a raw socket for ESP, and binds it. IPv6 sockets are IPv6 only. Packets are sent
 // with DF clear and TTL 64. With `gro`, received UDP datagrams may come joined.
 int clinux_socket(int is_ipv6, int is_esp, const uint8_t *address, uint16_t port, int buffer_bytes, int gro);
+// Non-zero when `fd` is a UDP socket of the family that is bound to this address and port. It is then made ready for
+// this process, like one of clinux_socket.
+int clinux_take_socket(int fd, int is_ipv6, const uint8_t *address, uint16_t port);
 // Has the kernel take ESP in UDP (RFC 3948) off a UDP socket and decrypt it; IKE still comes up to us.
 int clinux_esp_in_udp(int fd);
 // Keeps a socket's packets out of all IPsec policies, both ways.
