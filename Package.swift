@@ -131,7 +131,7 @@ let package = Package(
             swiftSettings: strict),
 
         .executableTarget(
-            name: "bench-saml", dependencies: ["Base", "Cryptography", "Identity", "XML"],
+            name: "bench-saml", dependencies: ["Base", "Cryptography", "Identity", "TestSAMLProvider"],
             path: "tools/benchmarks/saml", exclude: ["peer.py"], swiftSettings: strict),
 
         // Simulation: run by tools/simulate and tools/test.
@@ -144,6 +144,9 @@ let package = Package(
         // Tests: one folder a room; EndToEnd talks to real peers.
         .target(
             name: "TestCertificates", dependencies: ["COpenSSL"], path: "Tests/Certificates", swiftSettings: strict),
+        .target(
+            name: "TestSAMLProvider", dependencies: ["Base", "Cryptography", "XML"], path: "Tests/SAMLProvider",
+            swiftSettings: strict),
         tests("Base", []),
         tests("Cryptography", ["Base", "COpenSSL", "TestCertificates"], exclude: ["vectors"]),
         tests("XML", []),
@@ -164,7 +167,12 @@ let package = Package(
             path: "Tests/PortalFake", swiftSettings: strict),
         tests("Portal", ["PortalFake", "Base", "Cryptography", "Identity", "JSONText", "Tunnels", logging]),
         tests("gatehouse", ["PortalFake", "TestCertificates", "Portal", "Base", "Cryptography", "IKE", "JSONText", "Tunnels", logging]),
-        tests("Gateway", ["Base", "Cryptography", "Host", "IKE", "Portal", "Store", "Tunnels"]),
+        tests(
+            "Gateway",
+            [
+                "Access", "Base", "Cryptography", "Host", "Identity", "IKE", "Portal", "PortalFake", "Store",
+                "TestSAMLProvider", "Tunnels",
+            ]),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
         .target(
             name: "FuzzTargets",

@@ -1,43 +1,58 @@
-import Base
-import Cryptography
+public import Base
+public import Cryptography
 import XML
 
-/// Writes responses as an identity provider does: Response and Assertion both signed, RSA-SHA256.
-struct ResponseWriter {
-    let key: RSAPrivateKey
-    let issuer: String
-    let acs: String
-    let now: WallTime
+/// Writes responses as an identity provider does, for tests and benchmarks: Response and Assertion both signed,
+/// RSA-SHA256, as the browser posts them.
+public struct ResponseWriter: Sendable {
+    public var key: RSAPrivateKey
+    public var issuer: String
+    public var acs: String
+    /// When the provider believes it is.
+    public var now: WallTime
+    /// The entity that it is for; nil for the issuer.
+    public var audience: String?
+
+    public init(key: RSAPrivateKey, issuer: String, acs: String, now: WallTime) {
+        self.key = key
+        self.issuer = issuer
+        self.acs = acs
+        self.now = now
+    }
 
     private static let assertionNames = "urn:oasis:names:tc:SAML:2.0:assertion"
     private static let protocolNames = "urn:oasis:names:tc:SAML:2.0:protocol"
     private static let canonicalization = "http://www.w3.org/2001/10/xml-exc-c14n#"
 
-    /// The response for the person of that number.
-    func response(_ number: Int) throws -> String {
+    /// The response for a person.
+    ///
+    /// - Parameters:
+    ///   - number: goes into the IDs: two responses of one number are the same assertion.
+    ///   - request: the ID of the request that it answers; nil when nothing was asked.
+    public func response(_ number: Int, email: String, answering request: String? = nil) throws -> String {
         let issued = instant(0)
         let end = instant(12 * 3600)
-        let name = "person-\(number)@example.org"
+        let answer = request.map { " InResponseTo=\"\($0)\"" } ?? ""
         let attributes = [("firstname", "Person"), ("lastname", "Number \(number)"), ("groups", "staff")].map {
             "<saml:Attribute Name=\"\($0)\" NameFormat=\"urn:oasis:names:tc:SAML:2.0:attrname-format:basic\">"
                 + "<saml:AttributeValue>\($1)</saml:AttributeValue></saml:Attribute>"
         }.joined()
         let text = """
             <samlp:Response xmlns:samlp="\(Self.protocolNames)" xmlns:saml="\(Self.assertionNames)" ID="_r\(number)" \
-            Version="2.0" IssueInstant="\(issued)" Destination="\(acs)"><saml:Issuer>\(issuer)</saml:Issuer>\
+            Version="2.0" IssueInstant="\(issued)" Destination="\(acs)"\(answer)><saml:Issuer>\(issuer)</saml:Issuer>\
             <samlp:Status><samlp:StatusCode Value="urn:oasis:names:tc:SAML:2.0:status:Success"/></samlp:Status>\
             <saml:Assertion ID="_a\(number)" Version="2.0" IssueInstant="\(issued)"><saml:Issuer>\(issuer)</saml:Issuer>\
-            <saml:Subject><saml:NameID Format="urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress">\(name)\
+            <saml:Subject><saml:NameID Format="urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress">\(email)\
             </saml:NameID><saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer">\
-            <saml:SubjectConfirmationData Recipient="\(acs)" NotOnOrAfter="\(end)"/></saml:SubjectConfirmation>\
+            <saml:SubjectConfirmationData Recipient="\(acs)" NotOnOrAfter="\(end)"\(answer)/></saml:SubjectConfirmation>\
             </saml:Subject><saml:Conditions NotBefore="\(issued)" NotOnOrAfter="\(end)"><saml:AudienceRestriction>\
-            <saml:Audience>\(issuer)</saml:Audience></saml:AudienceRestriction></saml:Conditions>\
+            <saml:Audience>\(audience ?? issuer)</saml:Audience></saml:AudienceRestriction></saml:Conditions>\
             <saml:AuthnStatement AuthnInstant="\(issued)" SessionIndex="_s\(number)"><saml:AuthnContext>\
             <saml:AuthnContextClassRef>urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport\
             </saml:AuthnContextClassRef></saml:AuthnContext></saml:AuthnStatement><saml:AttributeStatement>\(attributes)\
             </saml:AttributeStatement></saml:Assertion></samlp:Response>
             """
-        return try signed(try signed(text, "_a\(number)"), "_r\(number)")
+        return Array(try signed(try signed(text, "_a\(number)"), "_r\(number)").utf8).base64
     }
 
     private func instant(_ seconds: Int64) -> String {
@@ -66,13 +81,5 @@ struct ResponseWriter {
         let element = document.firstRange(of: "ID=\"\(id)\"")!.upperBound
         let place = document[element...].firstRange(of: "</saml:Issuer>")!.upperBound
         return document[..<place] + signature + document[place...]
-    }
-
-    /// A key of its own with one signature, for measuring the arithmetic alone.
-    static func bareSignature(_ message: [UInt8]) throws -> (key: RSAPublicKey, value: [UInt8]) {
-        let key = try RSAPrivateKey.generate()
-        let certificate = try key.selfSigned(
-            for: ["bare"], serial: [UInt8](repeating: 1, count: 8), from: WallTime(nanoseconds: 0), days: 2)
-        return (certificate.publicKey, try key.signPKCS1(message, hash: .sha256))
     }
 }
