@@ -107,8 +107,8 @@ let package = Package(
         .executableTarget(
             name: "gatehouse",
             dependencies: [
-                "Access", "Base", "Cryptography", "Identity", "IKE", "JSONText", "Tunnels", "Portal", "Host",
-                argumentParser, yams, nioCore, nioPosix, nioHTTP1, nioSSL,
+                "Access", "Base", "Cryptography", "Host", "HTTP", "Identity", "IKE", "JSONText", "Portal", "Tunnels",
+                argumentParser, yams, nioCore, nioPosix, nioHTTP1,
             ],
             swiftSettings: strict),
 

@@ -22,9 +22,7 @@ enum IdPInput {
 
     /// A provider's metadata from a file or an address.
     static func metadata(_ place: String) async throws -> ProviderMetadata {
-        let bytes =
-            place.hasPrefix("https://") || place.hasPrefix("http://")
-            ? try await WebFetch.document(place) : try read(place)
+        let bytes = place.contains("://") ? try await WebFetch.document(place) : try read(place)
         do throws(ProviderMetadata.Fault) {
             return try ProviderMetadata(bytes)
         } catch {
