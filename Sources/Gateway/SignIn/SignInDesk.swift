@@ -224,7 +224,7 @@ actor SignInDesk: SignInAPI {
                 for: provider, answering: id, relayState: message.relayState, entropy: random(16), now: clock.wall)
         } catch let refusal as SAMLRefusal {
             record("log-out-refused", subject: "log-out", "\(reference), \(refusal)")
-            throw SignInProblem(.notAcceptable, reference: reference)
+            throw SignInProblem(.signOutNotAcceptable, reference: reference)
         } catch {
             log.add(.error, kind: "sign-out-failed", message: "A log-out is incomplete (\(reference)): \(error)")
             throw SignInProblem(.unavailable, reference: reference)

@@ -52,7 +52,8 @@ enum Pages {
             """
             \(greeting)
             \(reach)
-            <dl>\(account)<div><dt>Time left</dt><dd>\(timeLeft(standing.expiresAt, now: now)), until \(end)</dd></div></dl>
+            <dl>\(account)<div><dt>Time left</dt><dd>\(timeLeft(standing.expiresAt, now: now))<span class="until">until \(end)\
+            </span></dd></div></dl>
             <form method="post" action="/user/sign-out">
             <input type="hidden" name="token" value="\(token)">
             <button class="button quiet" type="submit">Sign out</button>
@@ -163,6 +164,14 @@ enum Pages {
                     "What your identity provider sent does not fit what this gateway expects, so nobody was let in.",
                     "Trying again will hardly help. An administrator can see the reason.",
                 ], "Try again"
+            )
+        case .signOutNotAcceptable:
+            (
+                "The sign-out could not be checked",
+                [
+                    "This gateway was asked to end your session, in a way that it cannot trust. Nothing has changed here.",
+                    "If you are still connected, you can sign out on the first page.",
+                ], "To the start"
             )
         case .noSuchProvider:
             ("That sign-in is not offered", ["The link is old, or the provider was switched off."], "To the start")
@@ -284,6 +293,8 @@ enum Assets {
           overflow-wrap: anywhere; }
         h2 { font-size: .8125rem; font-weight: 600; color: var(--soft); margin: 1.5rem 0 .5rem; }
         p { margin: 0 0 1rem; text-wrap: pretty; }
+        p:has(> .button) { margin-top: 1.5rem; }
+        p:last-child { margin-bottom: 0; }
         ul { list-style: none; padding: 0; margin: 1.5rem 0; }
         .choices li + li { margin-top: .625rem; }
         .button {
@@ -302,9 +313,10 @@ enum Assets {
         .networks { display: block; color: var(--soft); font-size: .875rem; overflow-wrap: anywhere;
           font-variant-numeric: tabular-nums; }
         dl { margin: 1.5rem 0; }
-        dl div { display: flex; gap: 1rem; justify-content: space-between; padding: .375rem 0; }
+        dl div { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: .375rem 0; }
         dt { color: var(--soft); flex: none; }
-        dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
+        dd { margin: 0 0 0 auto; text-align: right; overflow-wrap: anywhere; }
+        .until { display: block; color: var(--soft); font-size: .875rem; }
         .hint, .reference { color: var(--soft); font-size: .875rem; margin: 1.25rem 0 0; }
         .reference strong { color: var(--text); font-family: ui-monospace, "SF Mono", "DejaVu Sans Mono", monospace;
           white-space: nowrap; }

@@ -97,6 +97,8 @@ public struct SignInProblem: Error, Hashable, Sendable {
         case refusedByProvider
         /// The answer is not acceptable, for a reason that only an administrator can mend.
         case notAcceptable
+        /// A log-out that a provider asked for is not acceptable, for a reason that only an administrator can mend.
+        case signOutNotAcceptable
         /// There is no such provider, or it is switched off.
         case noSuchProvider
         /// Our own fault, or the gateway is stopping.

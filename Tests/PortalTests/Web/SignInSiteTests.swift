@@ -69,7 +69,7 @@ import Testing
         let body = await ask("/").body
         #expect(body.contains("You are connected, Ada &lt;b&gt;Lovelace&lt;/b&gt;"))
         #expect(body.contains("Production &amp; more") && body.contains("10.2.0.0/16, 10.3.0.0/16"))
-        #expect(body.contains("6 hours, until") && body.contains("18:00 UTC") && body.contains("ada@example.org"))
+        #expect(body.contains("6 hours<span") && body.contains("18:00 UTC") && body.contains("ada@example.org"))
     }
 
     /// One language, one heading, a title, no script, and nothing that comes from elsewhere.
@@ -80,7 +80,7 @@ import Testing
         var bodies = [connected, await ask("/").body, await ask("/user/signed-out").body, await ask("/nowhere").body]
         let kinds: [SignInProblem.Kind] = [
             .unknownUser(provider: "Okta"), .disabled, .noAddress, .nothingAllowed, .stale, .refusedByProvider,
-            .notAcceptable, .noSuchProvider, .unavailable,
+            .notAcceptable, .signOutNotAcceptable, .noSuchProvider, .unavailable,
         ]
         for kind in kinds {
             gateway.with { $0.problem = SignInProblem(kind, reference: "K7Q4-9M2X") }
