@@ -36,6 +36,10 @@ final class Browser: Sendable {
         let name = "chromium-" + UUID().uuidString.prefix(8)
         var pins: [String] = []
         for file in certificates {
+            // One that a daemon makes comes a moment after its start.
+            try await eventually("\(file) holds a certificate") {
+                try await run("openssl", ["x509", "-in", file, "-noout"]).status == 0
+            }
             let digest = try await must(
                 "sh",
                 [
