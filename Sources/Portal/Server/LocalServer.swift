@@ -44,7 +44,7 @@ final class LocalServer: Sendable {
             .childChannelOption(ChannelOptions.allowRemoteHalfClosure, value: true)
             .bind(file.descriptor) { channel in
                 connections.add(channel)
-                return http.setup(channel: channel, logger: logger)
+                return http.setup(channel: channel, logger: logger).map { connections.keep($0, of: channel) }
             }
         let work = Task<Void, Never> {
             try? await server.executeThenClose { inbound in
@@ -110,6 +110,14 @@ final class Connections: Sendable {
         }
         guard isTaken else { return channel.close(promise: nil) }
         channel.closeFuture.whenComplete { [weak self] _ in self?.forget(id) }
+    }
+
+    /// Keeps what serves a connection until it has closed. A listening channel that closes drops the connections that it
+    /// has accepted and not yet handed over; their writers would go unfinished, which NIO takes for a fault of ours and
+    /// ends the process.
+    func keep<Value: Sendable>(_ value: Value, of channel: any Channel) -> Value {
+        channel.closeFuture.whenComplete { _ in withExtendedLifetime(value) {} }
+        return value
     }
 
     private func forget(_ id: ObjectIdentifier) {

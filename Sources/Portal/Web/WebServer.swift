@@ -165,16 +165,18 @@ public final class WebServer: Sendable {
                 return provider.unsafeSetSocketOption(
                     level: .ipv6, name: NIOBSDSocket.Option(rawValue: IPV6_V6ONLY), value: CInt(1))
             }
-            .bind(to: try SocketAddress(ipAddress: host.description, port: Int(port))) { channel in
+            .bind(to: try SocketAddress(ipAddress: host.description, port: Int(port))) {
+                (channel: any Channel) -> EventLoopFuture<HTTP1Channel.Value> in
                 connections.add(channel)
-                guard isSecure else { return http.setup(channel: channel, logger: logger) }
-                do {
-                    let handler = NIOSSLServerHandler(context: context.value.withLock { $0.context })
-                    try channel.pipeline.syncOperations.addHandler(handler)
-                } catch {
-                    return channel.eventLoop.makeFailedFuture(error)
+                if isSecure {
+                    do {
+                        let handler = NIOSSLServerHandler(context: context.value.withLock { $0.context })
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    } catch {
+                        return channel.eventLoop.makeFailedFuture(error)
+                    }
                 }
-                return http.setup(channel: channel, logger: logger)
+                return http.setup(channel: channel, logger: logger).map { connections.keep($0, of: channel) }
             }
         let work = Task<Void, Never> {
             try? await server.executeThenClose { inbound in

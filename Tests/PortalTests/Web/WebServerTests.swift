@@ -102,6 +102,42 @@ struct WebServerTests {
         }
     }
 
+    /// Connections that are accepted in the very moment in which the server stops have nobody to serve them.
+    @Test func itStopsWhileConnectionsArrive() async throws {
+        for _ in 0..<6 {
+            let fixture = try await Fixture()
+            let port = fixture.port
+            let knocking = Task.detached {
+                var sockets: [Int32] = []
+                while !Task.isCancelled { sockets.append(Self.knock(port)) }
+                for socket in sockets where socket >= 0 { close(socket) }
+            }
+            try await Task.sleep(for: .milliseconds(20))
+            await fixture.stop()
+            knocking.cancel()
+            await knocking.value
+        }
+    }
+
+    /// Opens a connection and says nothing.
+    private static func knock(_ port: UInt16) -> Int32 {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let isOpen = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        guard isOpen else {
+            close(descriptor)
+            return -1
+        }
+        return descriptor
+    }
+
     @Test func unencryptedRequestsAreLedToThePages() async throws {
         try await serving { fixture in
             let (_, text) = try await PortalTests.curl(["-i", "http://127.0.0.1:\(fixture.redirectPort)/anything"])
