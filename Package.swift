@@ -123,7 +123,7 @@ let package = Package(
             name: "bench-import", dependencies: ["Tunnels"], path: "tools/benchmarks/import", swiftSettings: strict),
 
         .executableTarget(
-            name: "bench-kernel", dependencies: ["Base", "Cryptography", "Host", "IKE", "Tunnels"],
+            name: "bench-kernel", dependencies: ["Base", "Cryptography", "Host", "IKE", "JSONText", "Tunnels"],
             path: "tools/benchmarks/kernel", swiftSettings: strict),
 
         .executableTarget(

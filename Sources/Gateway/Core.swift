@@ -49,8 +49,10 @@ actor Core {
     private(set) var isHandedOver = false
     private var trafficPoll = TrafficPoll()
     private var sources = SourceAddresses()
-    /// The routes that should be; nil until the first connectors are in force.
-    private var routes: [TunnelRoute]?
+    /// The routes that should be, by connector; nil until the first connectors are in force.
+    private var routes: [String: [TunnelRoute]]?
+    /// This host's addresses; nil when they may have changed since they were read.
+    private var addresses: [IPAddress]?
     /// Those of an earlier run that are still in use.
     private var heldRoutes: HeldRoutes
     /// What an earlier run left and nobody wants has been removed.
@@ -145,7 +147,8 @@ actor Core {
         case .handOver:
             handOver()
         case .kernelChanged:
-            // Changes come in bursts, and ours are among them.
+            addresses = nil
+            // Changes come in bursts.
             upkeepAt = min(upkeepAt ?? .init(nanoseconds: .max), now + .milliseconds(100))
         }
     }
@@ -190,7 +193,7 @@ actor Core {
         // Routes that a crash left behind: those that are still wanted are never taken away in between.
         await carryOutWork()
         guard routes == nil || !isSettled else { return }
-        if routes == nil { await carryOut(SupervisorEffect.setRoutes([])) }
+        if routes == nil { await carryOut(SupervisorEffect.setRoutes([:])) }
         isSettled = true
         await machine.dataPath.settle()
     }
@@ -274,6 +277,7 @@ actor Core {
                 try await machine.dataPath.openTunnel(link)
                 tunnels[link.interface] = link.tunnel
                 links[link.interface] = link
+                addresses = nil
                 prepare(link.interface)
                 work.add(supervisor.receive(.linkOpened(interface: link.interface), now: now))
             } catch {
@@ -294,14 +298,8 @@ actor Core {
             } catch {
                 work.add(engine.receive(.childFailed(spiIn: child.spiIn, reason: "\(error)"), now: now))
             }
-        case .setRoutes(let wanted):
-            routes = wanted
-            do {
-                _ = try machine.upkeep.apply(heldRoutes.joined(with: wanted, now: now))
-                routeProblem = nil
-            } catch {
-                tellOfRoutes("\(error)")
-            }
+        case .setRoutes(let changes):
+            setRoutes(changes)
             upkeepAt = min(upkeepAt ?? now + Self.upkeepInterval, heldRoutes.deadline ?? .init(nanoseconds: .max))
         case .probe(let tunnel, let interface, let from, let to):
             if let failure = machine.prober.probe(tunnel: tunnel, interface: interface, from: from, to: to) {
@@ -316,22 +314,55 @@ actor Core {
 
     // MARK: - Upkeep
 
+    /// Changes the routes of some connectors. What the others have is looked at only when something is not as it was left.
+    private func setRoutes(_ changes: [String: [TunnelRoute]]) {
+        let before = changes.keys.flatMap { routes?[$0] ?? [] }
+        let mustCompareAll = routes == nil || heldRoutes.deadline != nil || routeProblem != nil
+        routes = (routes ?? [:]).merging(changes) { _, new in new }.filter { !$0.value.isEmpty }
+        if !mustCompareAll {
+            let wanted = changes.values.flatMap { $0 }
+            let change = try? machine.upkeep.change(from: before, to: wanted, addresses: hostAddresses())
+            if change != nil { return }
+        }
+        do {
+            _ = try machine.upkeep.apply(wantedRoutes(), addresses: hostAddresses())
+            routeProblem = nil
+        } catch {
+            tellOfRoutes("\(error)")
+        }
+    }
+
+    /// All routes that should be now.
+    private func wantedRoutes() -> [TunnelRoute] {
+        let all = (routes ?? [:]).sorted { $0.key < $1.key }.flatMap(\.value)
+        return heldRoutes.joined(with: all, now: now)
+    }
+
+    private func hostAddresses() -> [IPAddress] {
+        if let addresses { return addresses }
+        let present = try? machine.upkeep.netlink.addresses().map(\.address.address)
+        addresses = present
+        return present ?? []
+    }
+
     /// A net under the watcher, whose messages the kernel may drop.
     private static let upkeepInterval = Tick.Span.seconds(30)
 
     private func mend(now: Tick) {
         upkeepAt = now + Self.upkeepInterval
         tellOfExpiries()
-        guard let routes else { return }
-        let wanted = heldRoutes.joined(with: routes, now: now)
-        let report = machine.upkeep.mend(links: Array(links.values), routes: wanted)
+        addresses = nil
+        guard routes != nil else { return }
+        let report = machine.upkeep.mend(
+            links: Array(links.values), routes: wantedRoutes(), addresses: hostAddresses())
         for sentence in report.mended { tellMended(sentence, tunnel: nil) }
         if let problem = report.problem { tellOfRoutes(problem) } else { routeProblem = nil }
     }
 
     /// The host may have another address towards a peer: its tunnels go along.
     private func followAddresses(now: Tick) {
-        guard let present = try? Set(machine.upkeep.netlink.addresses().map(\.address.address)) else { return }
+        let present = Set(hostAddresses())
+        guard !present.isEmpty else { return }
         let inputs = sources.follow(isPresent: present.contains) { machine.loop.sockets.localAddress(towards: $0) }
         for input in inputs { work.add(engine.receive(input, now: now)) }
     }

@@ -60,7 +60,7 @@ public final class Gateway: Sendable {
         }
         let dataPath: any DataPath = usesKernel ? try KernelDataPath() : try UserspaceDataPath(loop)
         let netlink = try Netlink()
-        watcher = try KernelWatcher()
+        watcher = try KernelWatcher(besides: netlink)
         let routes = RouteTable(netlink)
         let machine = Core.Machine(
             clock: clock, dataPath: dataPath, loop: loop, upkeep: Upkeep(netlink: netlink, routes: routes),

@@ -161,6 +161,25 @@ struct KernelRouteTableTests {
         #expect(!left.contains("proto 71"))
     }
 
+    @Test("A change of some routes looks at no others, and fails when they were not as they had been left")
+    func change() throws {
+        let (first, second) = (route("10.0.0.0/16", "gh0", 100), route("10.0.0.0/16", "gh1", 201))
+        let other = route("10.9.0.0/16", "gh1", 100)
+        try table.reconcile([first, second, other])
+        let moved = [route("10.0.0.0/16", "gh1", 100), .unreachable(prefix("10.0.0.0/16"), metric: 4_000_000)]
+        let changes = try table.change(from: [first, second], to: moved)
+        #expect(changes.added.count == 1 && changes.replaced.count == 1 && changes.removed.count == 1)
+        #expect(try table.reconcile(moved + [other]).isEmpty)
+
+        try lab.ip("route add 10.5.0.0/16 dev gh0 metric 100 proto 71")
+        #expect(throws: RouteTable.Incomplete.self) {
+            try table.change(from: [], to: [route("10.5.0.0/16", "gh1", 100)])
+        }
+        // Those into an interface that has gone went with it.
+        try lab.ip("link delete gh0")
+        #expect(try table.change(from: [first], to: []).isEmpty)
+    }
+
     @Test("When the successor cannot be made the old route stays")
     func noGap() throws {
         try table.reconcile([route("10.0.0.0/16", "gh0", 100)])

@@ -25,7 +25,9 @@ final class Host {
 
     var dataPath = DataPath()
     var links: [String: TunnelLink] = [:]
-    var routes: [TunnelRoute] = []
+    /// By connector.
+    var routesOf: [String: [TunnelRoute]] = [:]
+    var routes: [TunnelRoute] { routesOf.sorted { $0.key < $1.key }.flatMap(\.value) }
     var ledger = Ledger()
     /// Children that the data path lost with their interface, which the engine does not know yet.
     var orphans: Set<UInt32> = []
@@ -63,7 +65,7 @@ final class Host {
         socketBuffer = []
         dataPath = DataPath()
         links = [:]
-        routes = []
+        routesOf = [:]
         ledger = Ledger()
         orphans = []
         refusesNextInstall = false

@@ -230,7 +230,7 @@ final class World {
             host.orphans.formUnion(host.dataPath.close(interface))
         case .installChild(let child, let interface, let outbound):
             result = host.engine.receive(install(host, child, interface, outbound), now: clock(host))
-        case .setRoutes(let routes): host.routes = routes
+        case .setRoutes(let changes): host.routesOf.merge(changes) { _, new in new }
         case .probe(let tunnel, let interface, let from, let to): probe(host, tunnel, interface, from, to)
         case .event(let level, let kind, _, _, let message):
             story.tell(now, "\(host.name) logs \(kind): \(message)")

@@ -77,7 +77,7 @@ import Testing
         #expect(inputs(opened).isEmpty)
         #expect(supervisor.status(now: .zero, wall: { _ in WallTime(nanoseconds: 0) })[0].state == .online)
         let routes = opened.compactMap { effect -> [TunnelRoute]? in
-            if case .setRoutes(let routes) = effect { routes } else { nil }
+            if case .setRoutes(let changes) = effect { changes[connector.id] } else { nil }
         }.last ?? []
         #expect(routes.contains { $0.interface == "gh7" && $0.metric == 100 })
 

@@ -16,7 +16,9 @@ struct EngineWorld {
         /// Children in the data path, by inbound SPI.
         var children: [UInt32: ChildSA] = [:]
         var interfaces: [UInt32: String] = [:]
-        var routes: [TunnelRoute] = []
+        /// By connector.
+        var routesOf: [String: [TunnelRoute]] = [:]
+        var routes: [TunnelRoute] { routesOf.sorted { $0.key < $1.key }.flatMap(\.value) }
         var events: [(kind: String, tunnel: String?, message: String)] = []
         var isFinished = false
 
@@ -201,7 +203,8 @@ struct EngineWorld {
                 sites[site].children[child.spiIn] = child
                 sites[site].interfaces[child.spiIn] = interface
                 add(sites[site].engine.receive(.childInstalled(spiIn: child.spiIn), now: now))
-            case .supervisor(.setRoutes(let routes)): sites[site].routes = routes
+            case .supervisor(.setRoutes(let changes)):
+                sites[site].routesOf.merge(changes) { _, new in new }
             case .supervisor(.probe(let tunnel, let interface, _, _)): probe(site, tunnel, interface)
             case .supervisor(.event(_, let kind, _, let tunnel, let message)):
                 sites[site].events.append((kind, tunnel, message))

@@ -49,7 +49,9 @@ struct SupervisorWorld {
     var brokenLinks: Set<String> = []
     var installed: [UInt32: String] = [:]
     var childSuites: [UInt32: ChildSA] = [:]
-    var routes: [TunnelRoute] = []
+    /// By connector.
+    private var routesOf: [String: [TunnelRoute]] = [:]
+    var routes: [TunnelRoute] { routesOf.sorted { $0.key < $1.key }.flatMap(\.value) }
     var routeChanges = 0
     var probes = 0
     var initiations: [(tick: Tick, tunnel: String)] = []
@@ -157,8 +159,8 @@ struct SupervisorWorld {
                                     ?? .childEstablished(spiIn: child.spiIn), connection: child.connection,
                                 ikeSA: child.ikeSA))))
                 if let replaced { removeChild(replaced, at: now + .seconds(1)) }
-            case .setRoutes(let routes):
-                self.routes = routes
+            case .setRoutes(let changes):
+                routesOf.merge(changes) { _, new in new }
                 routeChanges += 1
             case .probe(let tunnel, let interface, _, let to):
                 probes += 1

@@ -24,6 +24,12 @@ build release bench-kernel gatehoused gatehouse
 step "Policies: ${counts[*]} tunnels, in this kernel"
 "$binaries/bench-kernel" policies "${counts[@]}"
 
+step "Routes, in this kernel"
+"$binaries/bench-kernel" routes "${counts[@]}"
+
+step "The supervisor and its status answer"
+"$binaries/bench-kernel" supervisor "${counts[@]}"
+
 if "$binaries/gatehouse" doctor --json | jq -e '.[] | select(.id == "kernel-esp" and .state == "ok")' >/dev/null 2>&1; then
     step "Tunnels, in this kernel"
     unshare -n "$binaries/bench-kernel" tunnels "${counts[@]}"

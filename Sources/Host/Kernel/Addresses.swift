@@ -41,9 +41,9 @@ extension Netlink {
     /// The addresses of one interface, or of all.
     public func addresses(of interface: String? = nil) throws(NetlinkError) -> [KernelAddress] {
         let operation = { "listing the addresses" + (interface.map { " of \($0)" } ?? "") }
-        // Filtered here: a kernel before 5.0 pays no attention to an index in the request.
+        // A kernel before 5.0 pays no attention to an index in the request: it is looked at here again.
         let index: UInt32? = if let interface { try index(of: interface, operation()) } else { nil }
-        return try dump(NetlinkRequest(RTM_GETADDR, Self.addressHeader(family: 0)), operation())
+        return try dump(NetlinkRequest(RTM_GETADDR, Self.addressHeader(family: 0, index: index ?? 0)), operation())
             .mapAnswers(of: RTM_NEWADDR, in: self, operation) { (message) throws(NetlinkMalformed) in
                 guard let address = try KernelAddress(message), index == nil || address.interface == index else {
                     return nil

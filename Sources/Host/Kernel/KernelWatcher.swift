@@ -37,7 +37,7 @@ public enum KernelEvent: Hashable, Sendable {
     }
 }
 
-/// Listens to what changes in links, addresses and routes, our own changes included.
+/// Listens to what changes in links, addresses and routes.
 ///
 /// It stops when it is released or ``stop()`` is called; the stream then ends.
 public final class KernelWatcher: Sendable {
@@ -67,12 +67,20 @@ public final class KernelWatcher: Sendable {
     }
 
     /// Listens from now on, in the caller's network namespace or in another one.
+    ///
+    /// - Parameter netlink: a socket whose changes of routes and addresses are not told. (Of a link the kernel does not
+    ///   always say who changed it.)
     public init(
-        _ subjects: Subjects = [.links, .addresses, .routes], in namespace: NetworkNamespace? = nil
+        _ subjects: Subjects = [.links, .addresses, .routes], besides netlink: Netlink? = nil,
+        in namespace: NetworkNamespace? = nil
     ) throws(NetlinkError) {
+        let own = netlink?.port
         feed = try NetlinkFeed(
             .route, groups: subjects.groups, in: namespace, overrun: .overrun, failed: KernelEvent.failed
-        ) { (message) throws(NetlinkMalformed) in try KernelEvent(message) }
+        ) { (message) throws(NetlinkMalformed) in
+            guard own == nil || message.port != own else { return nil }
+            return try KernelEvent(message)
+        }
         events = feed.events
     }
 

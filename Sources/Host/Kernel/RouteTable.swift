@@ -97,27 +97,52 @@ public struct RouteTable: Sendable {
     /// could leave by the default route, unencrypted.
     @discardableResult
     public func reconcile(_ wanted: [TunnelRoute]) throws -> RouteChanges {
-        var failures: [NetlinkError] = []
-        var names: [UInt32: String] = [:]
-        var indices: [String: UInt32] = [:]
+        let links = wanted.contains { !$0.isUnreachable } ? try netlink.links() : []
+        let indices = Dictionary(links.map { ($0.name, $0.index) }, uniquingKeysWith: { first, _ in first })
+        let resolved = try resolve(wanted) { indices[$0] }
+        return try carryOut(RouteChanges(from: try present(), to: resolved.routes), resolved)
+    }
+
+    /// Makes `wanted` out of `before`, as an earlier call has left it, and looks at no other route in the kernel: the
+    /// cost does not grow with what else there is. When it fails, something was not as it had been left, and
+    /// ``reconcile(_:)`` with all routes is the remedy.
+    @discardableResult
+    public func change(from before: [TunnelRoute], to wanted: [TunnelRoute]) throws -> RouteChanges {
+        func index(_ interface: String) throws(NetlinkError) -> UInt32? { try netlink.link(named: interface)?.index }
+        let resolved = try resolve(wanted, index)
+        // Routes into an interface that has gone went with it.
+        return try carryOut(RouteChanges(from: try resolve(before, index).routes, to: resolved.routes), resolved)
+    }
+
+    /// Wanted routes in the kernel's terms, and what is wrong with others.
+    private struct Resolved {
         var routes: [KernelRoute] = []
+        var names: [UInt32: String] = [:]
+        var failures: [NetlinkError] = []
         var failed: Set<IPPrefix> = []
+    }
+
+    private func resolve(
+        _ wanted: [TunnelRoute], _ find: (String) throws(NetlinkError) -> UInt32?
+    ) throws(NetlinkError) -> Resolved {
+        var resolved = Resolved()
+        var indices: [String: UInt32] = [:]
         var keys: [KernelRoute.Key: String] = [:]
         for route in wanted {
             var index: UInt32?
             if !route.isUnreachable {
                 if let known = indices[route.interface] {
                     index = known
-                } else if let link = try netlink.link(named: route.interface) {
-                    index = link.index
-                    indices[link.name] = link.index
-                    names[link.index] = link.name
+                } else if let found = try find(route.interface) {
+                    index = found
+                    indices[route.interface] = found
+                    resolved.names[found] = route.interface
                 } else {
-                    failures.append(
+                    resolved.failures.append(
                         NetlinkError(
                             operation: "adding route \(route.destination.network) via \(route.interface)",
                             errno: ENODEV, kernelText: "there is no interface \(route.interface)"))
-                    failed.insert(route.destination.network)
+                    resolved.failed.insert(route.destination.network)
                     continue
                 }
             }
@@ -126,15 +151,18 @@ public struct RouteTable: Sendable {
                 interface: index, metric: route.metric, table: table,
                 preferredSource: route.isUnreachable ? nil : route.preferredSource, origin: origin)
             if let other = keys.updateValue(route.interface, forKey: made.key), other != route.interface {
-                failures.append(
+                resolved.failures.append(
                     NetlinkError(
                         operation: "adding route \(made.words(interface: route.interface))", errno: EEXIST,
                         kernelText: "\(other) has a route with the same destination and metric"))
             }
-            routes.append(made)
+            resolved.routes.append(made)
         }
+        return resolved
+    }
 
-        let plan = RouteChanges(from: try present(), to: routes)
+    private func carryOut(_ plan: RouteChanges, _ resolved: Resolved) throws -> RouteChanges {
+        var (failures, failed) = (resolved.failures, resolved.failed)
         var done = RouteChanges()
         func attempt(_ route: KernelRoute, _ body: () throws(NetlinkError) -> Void) -> Bool {
             do {
@@ -147,11 +175,11 @@ public struct RouteTable: Sendable {
             }
         }
         for route in plan.added {
-            let name = route.interface.flatMap { names[$0] }
+            let name = route.interface.flatMap { resolved.names[$0] }
             if attempt(route, { () throws(NetlinkError) in try add(route, name) }) { done.added.append(route) }
         }
         for route in plan.replaced {
-            let name = route.interface.flatMap { names[$0] }
+            let name = route.interface.flatMap { resolved.names[$0] }
             let isDone = attempt(route) { () throws(NetlinkError) in
                 try netlink.replaceRoute(route, interfaceName: name)
             }

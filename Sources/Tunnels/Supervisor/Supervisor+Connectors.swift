@@ -34,7 +34,7 @@ extension Supervisor {
         for key in state.tunnels { removeTunnel(key) }
         connectors[id] = nil
         desk.timers.remove(.holdTime(id))
-        areRoutesStale = true
+        staleRoutes.insert(id)
     }
 
     private mutating func removeTunnel(_ key: Int) {

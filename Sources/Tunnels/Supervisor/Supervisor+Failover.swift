@@ -95,7 +95,7 @@ extension Supervisor {
         let routes = routes(of: state, active: active)
         guard routes != state.routes else { return }
         connectors[id]?.routes = routes
-        areRoutesStale = true
+        staleRoutes.insert(id)
     }
 
     private func routes(of state: ConnectorState, active: Int?) -> [TunnelRoute] {
@@ -122,6 +122,4 @@ extension Supervisor {
         }
         return routes
     }
-
-    var allRoutes: [TunnelRoute] { order.flatMap { connectors[$0]?.routes ?? [] } }
 }

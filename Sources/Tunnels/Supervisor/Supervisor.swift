@@ -6,7 +6,7 @@ public import IKE
 ///
 /// It opens each enabled tunnel's interface, has the IKE engine bring the tunnel up, and brings it up again whenever
 /// it fails, for as long as the connector is enabled. It probes the peer's inside address, chooses which of a
-/// connector's tunnels carries the traffic, and gives the complete set of routes for that. While no tunnel of a
+/// connector's tunnels carries the traffic, and gives the connector's routes for that. While no tunnel of a
 /// connector is up, an unreachable route keeps packets for its remote networks from leaving in the clear.
 ///
 /// It does no I/O and reads no clock: inputs and time go in, effects come out, to be carried out in order.
@@ -39,7 +39,8 @@ public struct Supervisor: Sendable {
 
     private var touched: [String] = []
     private var touchedSet: Set<String> = []
-    var areRoutesStale = false
+    /// Connectors whose routes have changed in this turn.
+    var staleRoutes: Set<String> = []
     /// Tunnels whose deletion the peer has yet to acknowledge; nil unless shutting down.
     var leaving: Set<Int>?
     private(set) var isFinished = false
@@ -156,10 +157,11 @@ public struct Supervisor: Sendable {
         settleTouched()
         var effects = desk.effects
         desk.effects = []
-        if areRoutesStale {
-            areRoutesStale = false
+        if !staleRoutes.isEmpty {
+            let changes = staleRoutes.map { ($0, connectors[$0]?.routes ?? []) }
+            staleRoutes = []
             // First: traffic leaves a tunnel before the tunnel goes, and nothing slow comes before a failover.
-            if !isFinished { effects.insert(.setRoutes(allRoutes), at: 0) }
+            if !isFinished { effects.insert(.setRoutes(Dictionary(uniqueKeysWithValues: changes)), at: 0) }
         }
         return effects
     }
@@ -257,7 +259,7 @@ public struct Supervisor: Sendable {
                 if let interface = keepers[key]?.interface { desk.effects.append(.closeLink(interface: interface)) }
             }
         }
-        desk.effects += [.setRoutes([]), .finished]
+        desk.effects += [.setRoutes(Dictionary(uniqueKeysWithValues: order.map { ($0, []) })), .finished]
         desk.timers = DeadlineQueue()
         isFinished = true
     }

@@ -64,8 +64,8 @@ public enum SupervisorEffect: Sendable {
     case closeLink(interface: String)
     /// Install the pair on this interface and answer the engine.
     case installChild(ChildSA, interface: String, outbound: Bool)
-    /// The complete set of routes of ours from now on.
-    case setRoutes([TunnelRoute])
+    /// The complete set of routes of these connectors from now on, by ID; those of others stay.
+    case setRoutes([String: [TunnelRoute]])
     /// Send one echo request through the tunnel; answer `.probeAnswered` if it is answered.
     case probe(tunnel: String, interface: String, from: IPAddress, to: IPAddress)
     /// For the event log.

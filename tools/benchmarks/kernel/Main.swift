@@ -8,18 +8,26 @@ import Tunnels
 /// How the kernel data path's cost grows with the number of tunnels.
 ///
 ///     bench-kernel policies N…    three policies a tunnel, no more: any kernel with XFRM
+///     bench-kernel routes N…      two routes a tunnel: any kernel
+///     bench-kernel supervisor N…  the supervisor and its status answer: no kernel
 ///     bench-kernel tunnels N…     interface, addresses, SAs and policies of each tunnel: needs ESP in the kernel
 @main struct BenchKernel {
     static func main() async throws {
         var arguments = CommandLine.arguments.dropFirst()
         let kind = arguments.popFirst()
         let counts = arguments.compactMap { Int($0) }
-        guard !counts.isEmpty, kind == "policies" || kind == "tunnels" else {
-            print("bench-kernel policies|tunnels COUNT…")
-            exit(2)
-        }
         for count in counts {
-            if kind == "policies" { try policies(count) } else { try await tunnels(count) }
+            switch kind {
+            case "policies": try policies(count)
+            case "routes": try routes(count)
+            case "supervisor": try supervised(count)
+            case "tunnels": try await tunnels(count)
+            default: break
+            }
+        }
+        guard !counts.isEmpty, ["policies", "routes", "supervisor", "tunnels"].contains(kind) else {
+            print("bench-kernel policies|routes|supervisor|tunnels COUNT…")
+            exit(2)
         }
     }
 
@@ -77,6 +85,36 @@ import Tunnels
             one.priority = 900
             figure("policies_change_one", count, try time { try netlink.replacePolicy(one) })
             for policy in all { try netlink.deletePolicy(policy.id) }
+        }
+    }
+
+    // MARK: - Routes alone
+
+    /// All into one interface: what a route costs does not depend on where it leads.
+    static func routes(_ count: Int) throws {
+        try NetworkNamespace.runInNew {
+            let netlink = try Netlink()
+            try netlink.setLink("lo", isUp: true)
+            let table = RouteTable(netlink)
+            func routes(_ number: Int, metric: UInt32) -> [TunnelRoute] {
+                [
+                    TunnelRoute(destination: network(number), interface: "lo", metric: metric),
+                    .unreachable(network(number), metric: 4_000_000),
+                ]
+            }
+            let all = (0..<count).flatMap { routes($0, metric: 100) }
+            figure("routes_install", count, try time { try table.reconcile(all) }, each: true)
+            var isEmpty = false
+            figure("routes_reconcile_unchanged", count, try time { isEmpty = try table.reconcile(all).isEmpty })
+            guard isEmpty else { fatalError("differences where nothing changed") }
+            let samples = try (0..<11).map { round in
+                let number = (count / 2 + round * 7) % count
+                return try time {
+                    try table.change(from: routes(number, metric: 100), to: routes(number, metric: 201))
+                }
+            }
+            figure("routes_change_one", count, samples.sorted()[5])
+            try table.removeAll()
         }
     }
 
