@@ -95,21 +95,56 @@ gateway_imports() {
 
 # gateway_adds NAME IKE_LIFETIME CHILD_LIFETIME SUITE: a connector by hand to endpoint 1, lifetimes in seconds; SUITE is
 # strongSwan's word for it, as in aes256gcm16-prfsha384-ecp384. $dpd_delay is in seconds (10);
-# $selectors, "LOCAL REMOTE", makes it policy-based.
+# $selectors, "LOCAL REMOTE", makes it policy-based; $phase1 and $phase2 are further lines of either; $initiation is
+# initiate or respond; $certificates is a folder with gateway.pem, gateway.key and ca.pem, in the place of the PSK.
 gateway_adds() {
     local encryption=${4%%-*} rest=${4#*-} group integrity inside="${inside_ours[0]} ${inside_aws[0]}"
     integrity=${rest%-*} group=${rest##*-}
     [[ -z ${selectors:-} ]] || inside=
-    connector "$folder/$1.yaml" "$1" initiate "${gateway_address:-$customer}" "${endpoints[0]}" "$local_network" \
+    connector "$folder/$1.yaml" "$1" "${initiation:-initiate}" "${gateway_address:-$customer}" \
+        "${peer_address:-${endpoints[0]}}" "$local_network" \
         "$remote_network" "${keys[0]}" "$encryption" "${integrity#prf}" "$(dh_number "$group")" \
         "$inside"
     sed -i "s/lifetimeSeconds: 28800/lifetimeSeconds: $2/; s/lifetimeSeconds: 3600/lifetimeSeconds: $3/
         s/delaySeconds: 10/delaySeconds: ${dpd_delay:-10}/" "$folder/$1.yaml"
     [[ -z ${selectors:-} ]] || sed -i "s|localSelectors: .*|localSelectors: [${selectors% *}]|
         s|remoteSelectors: .*|remoteSelectors: [${selectors#* }]|" "$folder/$1.yaml"
+    [[ -z ${phase1:-} ]] || sed -i "s|^    phase1:|&\n      $phase1|" "$folder/$1.yaml"
+    [[ -z ${phase2:-} ]] || sed -i "s|^    phase2:|&\n      $phase2|" "$folder/$1.yaml"
+    [[ -z ${certificates:-} ]] || sed -i "s|^      psk: .*|      remoteID: peer.example.org\n      certificate: {certificateFile: $certificates/gateway.pem, privateKeyFile: $certificates/gateway.key, authorityFiles: [$certificates/ca.pem]}|" \
+        "$folder/$1.yaml"
     gatehouse gateway connector add --file "$folder/$1.yaml" >"$folder/add" 2>&1 ||
         die "connector add failed: $(cat "$folder/add")"
     done_with "connector $1 is stored: $4"
+}
+
+# make_certificates FOLDER: a CA, and certificates of the gateway and the peer, with keys on P-256.
+make_certificates() {
+    local end
+    mkdir -p "$1"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj '/O=Lab/CN=Lab CA' \
+        -addext 'keyUsage=critical,keyCertSign,cRLSign' -keyout "$1/ca.key" -out "$1/ca.pem" 2>>"$folder/openssl"
+    for end in gateway peer; do
+        echo "subjectAltName=DNS:$end.example.org" >"$1/$end.names"
+        openssl ecparam -name prime256v1 -genkey -noout -out "$1/$end.key"
+        openssl req -new -key "$1/$end.key" -subj "/O=Lab/CN=$end" |
+            openssl x509 -req -CA "$1/ca.pem" -CAkey "$1/ca.key" -CAcreateserial -days 30 -out "$1/$end.pem" \
+                -extfile "$1/$end.names" 2>>"$folder/openssl"
+    done
+    done_with "certificates of both ends by one CA"
+}
+
+# outside_is_ipv6: the gateway, the internet and endpoint 1 get IPv6 addresses, and talk by those.
+outside_is_ipv6() {
+    customer=2001:db8:1::7 endpoints[0]=2001:db8:2::13
+    on internet sysctl -qw net.ipv6.conf.all.forwarding=1
+    ip -n "$lab-gateway" -batch - <<<"addr add $customer/64 dev wan nodad
+        route add ::/0 via 2001:db8:1::1"
+    ip -n "$lab-internet" -batch - <<<"addr add 2001:db8:1::1/64 dev customer nodad
+        addr add 2001:db8:2::1/64 dev aws1 nodad"
+    ip -n "$lab-aws1" -batch - <<<"addr add ${endpoints[0]}/64 dev wan nodad
+        route add ::/0 via 2001:db8:2::1"
+    done_with "the outside is IPv6"
 }
 
 # dh_number NAME: the IANA number of a Diffie-Hellman group.

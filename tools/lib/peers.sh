@@ -67,10 +67,15 @@ YAML
 #   kernel     the kernel, with an XFRM interface
 #   policy     the kernel, with the policies of $strongswan_selectors, "LOCAL REMOTE"
 # $strongswan_dpd is its DPD delay (10s); $strongswan_connection and $strongswan_child are further lines of swanctl.conf.
+# $strongswan_certificates is a folder with peer.pem, peer.key and ca.pem, in the place of the PSK; the ends are then
+# called peer.example.org and gateway.example.org.
 start_strongswan() {
     local host=$1 local=$2 remote=$3 network=$4 psk=$5 ike=$6 esp=$7 inside=${8:-} d=$folder/$1
     local plugins=kernel-netlink device=ipsec0 encap=no child=${strongswan_child:-} selectors="0.0.0.0/0 0.0.0.0/0"
-    local routes=no
+    local routes=no certificates=${strongswan_certificates:-}
+    local our_end="auth = psk
+            id = $local" their_end="auth = psk
+            id = $remote"
     case ${strongswan_esp:-libipsec} in
     libipsec) plugins="kernel-libipsec kernel-netlink" encap=yes routes=yes ;;
     kernel)
@@ -82,6 +87,15 @@ start_strongswan() {
     esac
     mkdir -p "$d/swanctl"
     rm -rf "$d/vici" "$d/up"
+    if [[ -n $certificates ]]; then
+        our_end="auth = pubkey
+            certs = peer.pem
+            id = peer.example.org" their_end="auth = pubkey
+            id = gateway.example.org"
+        install -D -m 600 "$certificates/peer.key" "$d/swanctl/private/peer.key"
+        install -D -m 644 "$certificates/peer.pem" "$d/swanctl/x509/peer.pem"
+        install -D -m 644 "$certificates/ca.pem" "$d/swanctl/x509ca/ca.pem"
+    fi
     cat >"$d/strongswan.conf" <<CONF
 charon-systemd {
     load = random nonce openssl pem pkcs1 pubkey x509 kdf hmac gcm chapoly $plugins socket-default vici updown
@@ -139,12 +153,10 @@ connections {
         unique = replace
         ${strongswan_connection:-}
         local {
-            auth = psk
-            id = $local
+            $our_end
         }
         remote {
-            auth = psk
-            id = $remote
+            $their_end
         }
         children {
             net {
