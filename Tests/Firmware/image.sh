@@ -6,7 +6,7 @@ for part in topology peers sample; do source "$root/tools/lib/$part.sh"; done
 outside=52:54:00:9a:7e:01 inside=52:54:00:9a:7e:02
 
 # on_appliance COMMAND: as root, by SSH from the client, for at most $patience seconds.
-patience=60
+patience=180
 on_appliance() {
     on client timeout "$patience" ssh -q -i "$work/ssh" -o BatchMode=yes -o ConnectTimeout=10 -o StrictHostKeyChecking=no \
         -o UserKnownHostsFile=/dev/null -o ServerAliveInterval=5 root@10.1.0.1 "$@" </dev/null
@@ -124,6 +124,46 @@ soon 300 "both tunnels come online" are_online
 soon 120 "the client reaches the VPC through the appliance" reaches_vpc
 check "nothing that the daemon wants is denied to it" says \
     'journalctl -b -u gatehoused --grep "denied|not permitted|read-only|cannot" --no-pager -q -o cat' ""
+
+# --- What happens to the daemon alone. The AWS side has ESP in UDP, which needs an open socket on port 4500. ---
+spis() {
+    local number
+    for number in 1 2; do
+        swanctl_on "aws$number" --list-sas --raw | grep -oE '(initiator-spi|responder-spi|spi-in|spi-out)=[0-9a-f]+'
+    done | sort
+}
+# without_loss COMMAND: done on the appliance under 20 pings a second, it costs none of them, and no key is negotiated.
+without_loss() {
+    local before lost
+    before=$(spis)
+    start pings client ping -n -i 0.05 -W 5 "$vpc"
+    patience=180 on_appliance "$1" || return
+    wait_for 120 "the tunnels" are_online || return
+    sleep 2
+    stop pings INT || true
+    lost=$(awk -F 'icmp_seq=' '/bytes from/ { number = $2 + 0; if (!seen[number]++) answered++
+        if (number > last) last = number } END { print last - answered }' "$folder/pings.log")
+    echo "$lost pings were lost, of $(grep -c 'bytes from' "$folder/pings.log") and those"
+    rm -f "$folder/pings.log"
+    [[ $lost == 0 && -n $before && $(spis) == "$before" ]]
+}
+# IKE and NAT, IPv4 and IPv6.
+check "systemd holds the daemon's sockets" says 'systemctl show -P NFileDescriptorStore gatehoused' 4
+check "systemctl restart keeps the tunnels, and no ping is lost" without_loss 'systemctl restart gatehoused'
+check "so does a second one" without_loss 'systemctl restart gatehoused'
+is_another() { [[ $(on_appliance pidof gatehoused) != "$daemon" ]]; }
+daemon=$(on_appliance pidof gatehoused)
+check "a killed daemon" on_appliance 'kill -KILL $(pidof gatehoused)'
+soon 60 "is there again" is_another
+soon 120 "and both tunnels are online" are_online
+soon 60 "the client reaches the VPC" reaches_vpc
+check "a stop" on_appliance 'systemctl stop gatehoused'
+has_no_spis() { [[ -z $(spis) ]]; }
+soon 30 "deletes the tunnels at the peers" has_no_spis
+check "and leaves nothing" says 'ip xfrm state; ip -o link show type xfrm; ip route show proto 71' ""
+check "a start" on_appliance 'systemctl start gatehoused'
+soon 120 "brings them back" are_online
+soon 60 "the client reaches the VPC" reaches_vpc
 
 # --- Updates ---
 refused() { ! on_appliance "gatehouse-update install /dev/vdc"; }
