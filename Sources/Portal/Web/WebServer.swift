@@ -156,7 +156,7 @@ public final class WebServer: Sendable {
         let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
             .serverChannelOption(ChannelOptions.backlog, value: 512)
-            .childChannelOption(ChannelOptions.socketOption(.init(rawValue: TCP_NODELAY)), value: 1)
+            .childChannelOption(ChannelOptions.tcpOption(.tcp_nodelay), value: 1)
             .serverChannelInitializer { channel in
                 guard host.family == .ipv6, let provider = channel as? any SocketOptionProvider else {
                     return channel.eventLoop.makeSucceededVoidFuture()
