@@ -2,10 +2,9 @@
 # seconds: 400
 data_path=kernel
 aws_endpoint 1
-aws_endpoint 2
 gateway_starts
-gateway_imports
-online 2
+gateway_adds branch 28800 3600 "$suite"
+online 1
 traffic
 gatehouse gateway gate enable >"$folder/gate"
 is_refused() { ! reaches client "$vpc"; }
@@ -25,5 +24,5 @@ soon 60 "its transfer has ended" has_ended
 check "with an error" grep -q 'error' "$folder/transfer.log"
 tells_why() { [[ $(gatehouse gateway audit --limit 50) == *"laptop lost"* ]]; }
 check "the audit trail says why" tells_why
-check "the tunnels are none the worse" are_online 2
+check "the tunnel is none the worse" are_online 1
 nothing_in_clear
