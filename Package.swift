@@ -80,7 +80,9 @@ let package = Package(
             name: "Profiles", path: "Profiles",
             resources: ["aws", "azure", "fortigate", "google-cloud", "strongswan"].map {
                 .embedInCode("ipsec/\($0).yaml")
-            } + ["entra", "jumpcloud", "okta"].map { .embedInCode("identity/\($0).yaml") }, swiftSettings: strict),
+            } + [
+                "entra", "jumpcloud", "okta", "entra-oidc", "generic-oidc", "google-oidc", "okta-oidc",
+            ].map { .embedInCode("identity/\($0).yaml") }, swiftSettings: strict),
         room("ESP", ["Base", "Cryptography"]),
         room("IKE", ["Base", "Cryptography"]),
         room("Tunnels", ["Base", "Cryptography", "IKE", "JSONText", "XML", "Profiles", yams]),

@@ -17,5 +17,13 @@ public enum Profiles {
         ]
     }
 
+    /// `identity/*-oidc.yaml`: the same of OpenID providers, by vendor; `oidc` is any other.
+    public static var openID: [String: String] {
+        [
+            "entra": text(PackageResources.entra_oidc_yaml), "google": text(PackageResources.google_oidc_yaml),
+            "oidc": text(PackageResources.generic_oidc_yaml), "okta": text(PackageResources.okta_oidc_yaml),
+        ]
+    }
+
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 }

@@ -19,6 +19,19 @@ public final class RSAPublicKey: Sendable {
     /// The size of the key in bits: of the modulus for RSA.
     public var bits: Int { Int(EVP_PKEY_get_bits(pointer)) }
 
+    /// Modulus and public exponent, most significant byte first, without leading zeros.
+    public var components: (modulus: [UInt8], exponent: [UInt8])? {
+        func number(_ name: String) -> [UInt8]? {
+            var value: OpaquePointer?
+            guard EVP_PKEY_get_bn_param(pointer, name, &value) == 1, let value else { return nil }
+            defer { BN_free(value) }
+            var bytes = [UInt8](repeating: 0, count: Int(BN_num_bits(value) + 7) / 8)
+            return BN_bn2bin(value, &bytes) == bytes.count ? bytes : nil
+        }
+        guard let modulus = number("n"), let exponent = number("e") else { return nil }
+        return (modulus, exponent)
+    }
+
     /// Whether `signature` is that of RSASSA-PKCS1-v1_5 (RFC 8017 §8.2) over `message`.
     public func verifiesPKCS1(_ signature: [UInt8], of message: [UInt8], hash: HashAlgorithm) -> Bool {
         guard let context = EVP_MD_CTX_new() else { return false }

@@ -76,7 +76,7 @@ extension RelyingParty {
 
     // MARK: - One claim each
 
-    private func checkIssuer(_ tree: JSONTree, keyIssuer: String?) throws(TokenRefusal) -> String {
+    func checkIssuer(_ tree: JSONTree, keyIssuer: String?) throws(TokenRefusal) -> String {
         let issuer = try Self.text(tree, "iss")
         var expected = [self.issuer]
         switch provider {
@@ -116,12 +116,12 @@ extension RelyingParty {
         return parts.joined(separator: tenant)
     }
 
-    private static func isTenant(_ text: String) -> Bool {
+    static func isTenant(_ text: String) -> Bool {
         let groups = text.split(separator: "-", omittingEmptySubsequences: false)
         return groups.map(\.utf8.count) == [8, 4, 4, 4, 12] && text.allSatisfy { $0 == "-" || $0.isASCII && $0.isHexDigit }
     }
 
-    private func checkAudience(_ tree: JSONTree) throws(TokenRefusal) {
+    func checkAudience(_ tree: JSONTree) throws(TokenRefusal) {
         var audiences: [String] = []
         switch tree["aud"]?.value {
         case .string(let audience)?: audiences = [audience]
@@ -154,7 +154,7 @@ extension RelyingParty {
         }
     }
 
-    private func checkTimes(_ tree: JSONTree, now: WallTime) throws(TokenRefusal) -> WallTime {
+    func checkTimes(_ tree: JSONTree, now: WallTime) throws(TokenRefusal) -> WallTime {
         func time(_ name: String) throws(TokenRefusal) -> WallTime {
             guard let claim = tree[name] else {
                 throw TokenRefusal(.claimInvalid, "The claim '\(name)' is missing.")
