@@ -1,4 +1,7 @@
 public import Base
+import Cryptography
+import HTTP
+import Host
 public import Portal
 import Yams
 
@@ -19,6 +22,7 @@ public struct BootConfiguration: Hashable, Sendable {
     public var statusGroup: String?
     /// Nil serves no sign-in pages.
     public var signInPages: SignInPages?
+    public var outgoing = Outgoing()
 
     public init() {}
 
@@ -40,6 +44,20 @@ public struct BootConfiguration: Hashable, Sendable {
         public var key: String?
 
         public init(address: SiteAddress) { self.address = address }
+    }
+
+    /// How calls to identity providers and other services leave: the section `outgoing` of the boot file.
+    public struct Outgoing: Hashable, Sendable {
+        /// A file with CAs in PEM that are trusted besides the system's.
+        public var ca: String?
+        /// `http://host:port`, or `environment` for what HTTPS_PROXY and NO_PROXY say; nil goes straight.
+        public var proxy: String?
+        /// A file with `name:password` for the proxy.
+        public var proxyLogin: String?
+        /// Hosts and networks that are called without the proxy.
+        public var withoutProxy: [String] = []
+
+        public init() {}
     }
 
     /// A key or value of the boot file that cannot be used.
@@ -74,9 +92,11 @@ public struct BootConfiguration: Hashable, Sendable {
             case "logLevel": logLevel = try entry.choice(LogLevel.self)
             case "statusGroup": statusGroup = try entry.text()
             case "portal": signInPages = try SignInPages(entry)
+            case "outgoing": outgoing = try Outgoing(entry)
             default:
                 throw entry.unknown(
-                    "stateDirectory, runtimeDirectory, listen, ikePort, natPort, dataPath, logLevel, statusGroup, portal")
+                    "stateDirectory, runtimeDirectory, listen, ikePort, natPort, dataPath, logLevel, statusGroup, portal, "
+                        + "outgoing")
             }
         }
     }
@@ -114,6 +134,56 @@ extension BootConfiguration.SignInPages {
         guard redirectPort != (port ?? address.port) else {
             throw section.invalid("has one port for encrypted and for unencrypted requests")
         }
+    }
+}
+
+extension BootConfiguration.Outgoing {
+    fileprivate init(_ section: BootEntry) throws(BootConfiguration.Invalid) {
+        self.init()
+        for entry in try section.entries() {
+            switch entry.name {
+            case "ca": ca = try entry.text()
+            case "proxy":
+                let text = try entry.text()
+                guard text == "environment" || OutgoingSettings.Proxy(text) != nil else {
+                    throw entry.invalid("must be http://host:port, https://host:port or environment")
+                }
+                guard !text.contains("@") else { throw entry.invalid("must not hold the login; name its file in proxyLogin") }
+                proxy = text
+            case "proxyLogin": proxyLogin = try entry.text()
+            case "withoutProxy": withoutProxy = try entry.texts()
+            default: throw entry.unknown("ca, proxy, proxyLogin, withoutProxy")
+            }
+        }
+    }
+
+    /// Reads the files that are named.
+    ///
+    /// - Throws: ``BootConfiguration/Invalid`` naming the one that cannot be used.
+    func settings() throws(BootConfiguration.Invalid) -> OutgoingSettings {
+        func read(_ path: String, _ key: String) throws(BootConfiguration.Invalid) -> [UInt8] {
+            guard let text = SystemFile.read(path), !text.isEmpty else {
+                throw BootConfiguration.Invalid(description: "outgoing.\(key): the file \(path) cannot be read or is empty")
+            }
+            return Array(text.utf8)
+        }
+        var settings = OutgoingSettings()
+        if let ca {
+            settings.extraCA = try read(ca, "ca")
+            guard String(decoding: settings.extraCA, as: UTF8.self).contains("-----BEGIN CERTIFICATE-----") else {
+                throw BootConfiguration.Invalid(description: "outgoing.ca: the file \(ca) holds no certificate in PEM")
+            }
+        }
+        switch proxy {
+        case nil: break
+        case "environment"?: settings.proxy = OutgoingSettings.Proxy.ofEnvironment
+        case let url?: settings.proxy = OutgoingSettings.Proxy(url, exceptions: withoutProxy)
+        }
+        if let proxyLogin {
+            let line = try read(proxyLogin, "proxyLogin").split(separator: UInt8(ascii: "\n")).first ?? []
+            settings.proxy?.login = Secret(line)
+        }
+        return settings
     }
 }
 
@@ -159,6 +229,11 @@ private struct BootEntry {
             addresses.append(address)
         }
         return addresses
+    }
+
+    func texts() throws(BootConfiguration.Invalid) -> [String] {
+        guard let list = value.sequence?.map(\.string), !list.contains(nil) else { throw invalid("must be a list of texts") }
+        return list.compactMap(\.self)
     }
 
     func choice<Choice: RawRepresentable & CaseIterable>(

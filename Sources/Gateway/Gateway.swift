@@ -20,6 +20,7 @@ public final class Gateway: Sendable {
     private let control: GatewayControl
     /// Nil when the boot file asks for none.
     private let webPages: WebPages?
+    private let web: HTTPClient
     private let store: Store
     private let stateLock: FolderLock
     private let watcher: KernelWatcher
@@ -97,16 +98,17 @@ public final class Gateway: Sendable {
                 clock: clock, table: GateTable(netfilter), conntrack: try Netlink(.netfilter), route: netlink,
                 bootPath: boot.stateDirectory + "/gate.nft", redirectPort: boot.signInPages?.redirectPort),
             store: store, log: log)
-        webPages = try boot.signInPages.map { [gatekeeper, store, log] pages in
+        web = HTTPClient(try boot.outgoing.settings(), clock: clock)
+        webPages = try boot.signInPages.map { [gatekeeper, store, log, web] pages in
             let desk = try SignInDesk(
-                address: pages.address, gatekeeper: gatekeeper, store: store, log: log, clock: clock,
+                address: pages.address, gatekeeper: gatekeeper, store: store, log: log, clock: clock, web: web,
                 random: SystemRandom.bytes)
             return WebPages(
                 pages, stateDirectory: boot.stateDirectory, desk: desk, journal: journal, log: log, clock: clock)
         }
-        let (core, store, log, gatekeeper, webPages) = (core, store, log, gatekeeper, webPages)
+        let (core, store, log, gatekeeper, webPages, web) = (core, store, log, gatekeeper, webPages, web)
         control = GatewayControl(
-            core: core, gatekeeper: gatekeeper, webPages: webPages, store: store, log: log, dataPathKind: dataPath.kind,
+            core: core, gatekeeper: gatekeeper, webPages: webPages, web: web, store: store, log: log, dataPathKind: dataPath.kind,
             startedAt: clock.wall,
             examine: {
                 let interfaces = await core.ask { core in core.interfaces } ?? []
@@ -164,7 +166,7 @@ public final class Gateway: Sendable {
         manager.ready(status: count)
 
         await withTaskGroup(of: Void.self) { group in
-            let core = core
+            let (core, web) = (core, web)
             group.addTask { for await event in machine.dataPath.events { core.inbox.put(.dataPath(event)) } }
             group.addTask {
                 for await answer in machine.prober.answers {
@@ -200,6 +202,7 @@ public final class Gateway: Sendable {
             }
             machine.loop.stop()
             machine.prober.stop()
+            web.stop()
             group.cancelAll()
         }
         let isHandedOver = await core.isHandedOver

@@ -12,6 +12,7 @@ struct GatewayControl: GatewayAPI {
     let gatekeeper: Gatekeeper
     /// Nil when the boot file asks for none.
     let webPages: WebPages?
+    let web: HTTPClient
     let store: Store
     let log: EventLog
     let dataPathKind: String
@@ -30,7 +31,8 @@ struct GatewayControl: GatewayAPI {
         let tunnels = await core.ask { core in await core.counters() } ?? []
         return GatewayCounters(
             tunnels: tunnels, datagramsDropped: core.inbox.dropped,
-            messagesRejected: await core.ask { core in core.rejectedMessages } ?? 0, events: log.counts)
+            messagesRejected: await core.ask { core in core.rejectedMessages } ?? 0, events: log.counts,
+            outgoing: web.hosts.map(OutgoingHostCounters.init))
     }
 
     func events(after: UInt64?) async -> AsyncStream<GatewayEvent> { log.follow(after: after) }
@@ -226,7 +228,7 @@ extension APIError {
         switch error {
         case .unknown, .providerUnknown: self = .notFound(error.description)
         case .siteRefused: self = .invalid(error.description)
-        case .exists, .tunnelNameTaken, .siteChanged, .providerExists, .providerTaken: self = .conflict(error.description)
+        case .exists, .tunnelNameTaken, .siteChanged, .providerExists, .providerTaken, .clientTaken: self = .conflict(error.description)
         case .unusable, .newer, .sealBroken, .definitionBroken, .providerBroken, .failed:
             self = .internal(error.description)
         }

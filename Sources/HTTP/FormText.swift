@@ -1,3 +1,5 @@
+import Base
+
 /// `application/x-www-form-urlencoded`: what forms, token requests and query strings are written in
 /// (RFC 6749 appendix B, WHATWG URL §5).
 public enum FormText {
@@ -23,35 +25,14 @@ public enum FormText {
     /// All pairs in their order, repetitions included. Nil where an escape is damaged or the text is not UTF-8.
     public static func decode(_ text: String) -> [(name: String, value: String)]? {
         var pairs: [(name: String, value: String)] = []
-        for pair in text.utf8.split(separator: UInt8(ascii: "&")) {
+        for pair in Array(text.utf8).split(separator: UInt8(ascii: "&")) {
             let halves = pair.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = unescape(halves[0]), let value = unescape(halves.count > 1 ? halves[1] : "".utf8[...])
+            guard let name = FormEncoding.decoded(halves[0]).flatMap({ String(validating: $0, as: UTF8.self) }),
+                let value = FormEncoding.decoded(halves.count > 1 ? halves[1] : [])
+                    .flatMap({ String(validating: $0, as: UTF8.self) })
             else { return nil }
             pairs.append((name, value))
         }
         return pairs
-    }
-
-    private static func unescape(_ text: some Collection<UInt8>) -> String? {
-        func digit(_ byte: UInt8) -> UInt8? {
-            switch byte {
-            case 48...57: byte - 48
-            case 65...70: byte - 55
-            case 97...102: byte - 87
-            default: nil
-            }
-        }
-        var bytes: [UInt8] = []
-        var rest = text.makeIterator()
-        while let byte = rest.next() {
-            switch byte {
-            case UInt8(ascii: "+"): bytes.append(0x20)
-            case UInt8(ascii: "%"):
-                guard let high = rest.next().flatMap(digit), let low = rest.next().flatMap(digit) else { return nil }
-                bytes.append(high << 4 | low)
-            default: bytes.append(byte)
-            }
-        }
-        return String(validating: bytes, as: UTF8.self)
     }
 }

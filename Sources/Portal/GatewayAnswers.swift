@@ -10,15 +10,18 @@ public struct GatewayCounters: Hashable, Codable, Sendable {
     public var messagesRejected: UInt64
     /// Events logged, by level.
     public var events: EventCounts
+    /// Hosts that were called, by name.
+    public var outgoing: [OutgoingHostCounters]
 
     public init(
         tunnels: [TunnelCounters] = [], datagramsDropped: UInt64 = 0, messagesRejected: UInt64 = 0,
-        events: EventCounts = EventCounts()
+        events: EventCounts = EventCounts(), outgoing: [OutgoingHostCounters] = []
     ) {
         self.tunnels = tunnels
         self.datagramsDropped = datagramsDropped
         self.messagesRejected = messagesRejected
         self.events = events
+        self.outgoing = outgoing
     }
 
     /// Events logged since the start.
@@ -107,5 +110,40 @@ public struct Explanation: Hashable, Codable, Sendable {
         self.subject = subject
         self.summary = summary
         self.reasons = reasons
+    }
+}
+
+/// How calls to one host outside went, since the start.
+public struct OutgoingHostCounters: Hashable, Codable, Sendable {
+    /// Host and port.
+    public var host: String
+    public var calls: UInt64
+    public var retries: UInt64
+    /// By the first digit of the status.
+    public var answers: [Int: UInt64]
+    /// Calls without an answer.
+    public var failures: UInt64
+    /// Calls that were not made, since the host is left alone or asked for a pause.
+    public var withheld: UInt64
+    /// Of the answers' bodies.
+    public var bytes: UInt64
+    /// Time in calls, all together.
+    public var seconds: Double
+    /// Whether calls go out to it now.
+    public var isOpen: Bool
+
+    public init(
+        host: String, calls: UInt64, retries: UInt64, answers: [Int: UInt64], failures: UInt64, withheld: UInt64,
+        bytes: UInt64, seconds: Double, isOpen: Bool
+    ) {
+        self.host = host
+        self.calls = calls
+        self.retries = retries
+        self.answers = answers
+        self.failures = failures
+        self.withheld = withheld
+        self.bytes = bytes
+        self.seconds = seconds
+        self.isOpen = isOpen
     }
 }

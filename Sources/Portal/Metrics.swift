@@ -140,7 +140,32 @@ struct Metrics {
         single(
             "ike_messages_rejected_total", "counter", "IKE messages that could not be read or were not ours.",
             String(counters.messagesRejected))
+        outgoing(family)
         return text
+    }
+
+    private func outgoing(_ family: (String, String, String, [Sample]) -> Void) {
+        func totals(_ name: String, _ help: String, _ value: (OutgoingHostCounters) -> String) {
+            family(
+                "outgoing_" + name, name == "reachable" ? "gauge" : "counter", help,
+                counters.outgoing.map { Sample(labels: [("host", $0.host)], value: value($0)) })
+        }
+        totals("calls_total", "HTTPS calls to the host.") { String($0.calls) }
+        totals("retries_total", "Calls that repeated an earlier one.") { String($0.retries) }
+        totals("failures_total", "Calls that got no answer.") { String($0.failures) }
+        totals("withheld_total", "Calls that were not made, since the host failed too often or asked for a pause.") {
+            String($0.withheld)
+        }
+        totals("received_bytes_total", "Bytes of the answers' bodies.") { String($0.bytes) }
+        totals("seconds_total", "Time in calls.") { Self.number($0.seconds) }
+        totals("reachable", "0 while the host is left alone because it failed too often.") { $0.isOpen ? "1" : "0" }
+        family(
+            "outgoing_answers_total", "counter", "Answers by the first digit of their status.",
+            counters.outgoing.flatMap { host in
+                host.answers.sorted { $0.key < $1.key }.map {
+                    Sample(labels: [("host", host.host), ("status", "\($0.key)xx")], value: String($0.value))
+                }
+            })
     }
 
     private static func labels(_ tunnel: TunnelStatus) -> [(String, String)] {

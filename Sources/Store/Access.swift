@@ -86,6 +86,8 @@ extension Store {
         case .refreshedUser(let user): try save(user, database)
         case .userRemoved(let email, let detail):
             try database.execute(sql: "DELETE FROM user WHERE email = ?", arguments: [email])
+            // Whoever has the address next may be somebody else.
+            try database.execute(sql: "DELETE FROM accountSubject WHERE email = ?", arguments: [email])
             try enter("user-removed", email, detail, String?.none)
         case .opened(let session):
             try database.cachedStatement(

@@ -5,17 +5,38 @@ import GRDB
 public import Identity
 
 extension Store {
+    /// Which standard a provider speaks. One name and one order serve both kinds.
+    enum ProviderKind: String { case saml, openID = "oidc" }
+
     /// What can be read of the identity providers, in the order in which they were added, and one error for each that
     /// cannot.
     public func identityProviders() throws(StoreError) -> (providers: [IdentityProvider], broken: [StoreError]) {
+        try storedProviders(IdentityProvider.self, kind: .saml)
+    }
+
+    /// Stores a provider: a new one behind the others, or in the place of the one with the same identifier.
+    ///
+    /// - Throws: ``StoreError/providerTaken(issuer:serviceURL:by:)`` when another has its Identifier and Service URL,
+    ///   ``StoreError/providerExists(_:)`` when it is not to replace one, ``StoreError/providerUnknown(_:)`` when it is.
+    public func save(_ provider: IdentityProvider, replacing: Bool, by change: Change) throws(StoreError) {
+        let (issuer, serviceURL) = (provider.issuer, provider.serviceURL)
+        try saveProvider(
+            provider, id: provider.id, kind: .saml, issuer: issuer, place: serviceURL, replacing: replacing, by: change
+        ) { .providerTaken(issuer: issuer, serviceURL: serviceURL, by: $0) }
+    }
+
+    func storedProviders<Provider: Decodable & Sendable>(
+        _: Provider.Type, kind: ProviderKind
+    ) throws(StoreError) -> (providers: [Provider], broken: [StoreError]) {
         try reading { database in
-            var providers: [IdentityProvider] = []
+            var providers: [Provider] = []
             var broken: [StoreError] = []
             for row in try Row.fetchAll(
-                database, sql: "SELECT id, definition FROM identityProvider ORDER BY position")
+                database, sql: "SELECT id, definition FROM identityProvider WHERE kind = ? ORDER BY position",
+                arguments: [kind.rawValue])
             {
                 do {
-                    providers.append(try provider(from: row, database))
+                    providers.append(try provider(Provider.self, from: row, database))
                 } catch let error as StoreError {
                     broken.append(error)
                 }
@@ -24,46 +45,42 @@ extension Store {
         }
     }
 
-    /// Stores a provider: a new one behind the others, or in the place of the one with the same identifier.
-    ///
-    /// - Throws: ``StoreError/providerTaken(issuer:serviceURL:by:)`` when another has its Identifier and Service URL,
-    ///   ``StoreError/providerExists(_:)`` when it is not to replace one, ``StoreError/providerUnknown(_:)`` when it is.
-    public func save(_ provider: IdentityProvider, replacing: Bool, by change: Change) throws(StoreError) {
+    /// - Parameters:
+    ///   - place: with the issuer it is unique: the Service URL of SAML, the client ID of OpenID Connect.
+    ///   - taken: the error for a pair that the provider of that name has.
+    func saveProvider(
+        _ value: some Encodable & Sendable, id: String, kind: ProviderKind, issuer: String, place: String,
+        replacing: Bool, by change: Change, taken: @Sendable (String) -> StoreError
+    ) throws(StoreError) {
         try writing(change) { database in
             let owner = try String.fetchOne(
                 database, sql: "SELECT id FROM identityProvider WHERE issuer = ? AND serviceURL = ? AND id <> ?",
-                arguments: [provider.issuer, provider.serviceURL, provider.id])
-            if let owner {
-                throw StoreError.providerTaken(issuer: provider.issuer, serviceURL: provider.serviceURL, by: owner)
-            }
-            let parts = try Parts(provider)
-            let isKnown =
-                try Row.fetchOne(
-                    database, sql: "SELECT 1 FROM identityProvider WHERE id = ?", arguments: [provider.id]) != nil
-            guard isKnown == replacing else {
-                throw isKnown ? StoreError.providerExists(provider.id) : StoreError.providerUnknown(provider.id)
+                arguments: [issuer, place, id])
+            if let owner { throw taken(owner) }
+            let parts = try Parts(value)
+            let known = try String.fetchOne(
+                database, sql: "SELECT kind FROM identityProvider WHERE id = ?", arguments: [id])
+            guard known == (replacing ? kind.rawValue : nil) else {
+                throw replacing ? StoreError.providerUnknown(id) : StoreError.providerExists(id)
             }
             try database.execute(
                 sql: """
-                    INSERT INTO identityProvider (id, position, issuer, serviceURL, definition, updatedAt)
-                    VALUES (?, (SELECT COALESCE(MAX(position), 0) + 1 FROM identityProvider), ?, ?, ?, ?)
+                    INSERT INTO identityProvider (id, kind, position, issuer, serviceURL, definition, updatedAt)
+                    VALUES (?, ?, (SELECT COALESCE(MAX(position), 0) + 1 FROM identityProvider), ?, ?, ?, ?)
                     ON CONFLICT (id) DO UPDATE SET issuer = excluded.issuer, serviceURL = excluded.serviceURL,
                         definition = excluded.definition, updatedAt = excluded.updatedAt
                     """,
-                arguments: [
-                    provider.id, provider.issuer, provider.serviceURL, parts.definition, wall().rfc3339,
-                ])
-            try database.execute(
-                sql: "DELETE FROM identityProviderSecret WHERE provider = ?", arguments: [provider.id])
+                arguments: [id, kind.rawValue, issuer, place, parts.definition, wall().rfc3339])
+            try database.execute(sql: "DELETE FROM identityProviderSecret WHERE provider = ?", arguments: [id])
             for (place, secret) in parts.secrets {
                 let sealed = try key.seal(
-                    secret, context: Self.providerContext(provider.id, place), nonce: random(SealingKey.nonceLength))
+                    secret, context: Self.providerContext(id, place), nonce: random(SealingKey.nonceLength))
                 try database.execute(
                     sql: "INSERT INTO identityProviderSecret (provider, place, sealed) VALUES (?, ?, ?)",
-                    arguments: [provider.id, place, Data(sealed)])
+                    arguments: [id, place, Data(sealed)])
             }
             return Deed(
-                action: replacing ? "identity-provider-changed" : "identity-provider-added", subject: provider.id,
+                action: replacing ? "identity-provider-changed" : "identity-provider-added", subject: id,
                 definition: parts.definition)
         }
     }
@@ -100,7 +117,9 @@ extension Store {
         }
     }
 
-    private func provider(from row: Row, _ database: Database) throws -> IdentityProvider {
+    private func provider<Provider: Decodable>(
+        _: Provider.Type, from row: Row, _ database: Database
+    ) throws -> Provider {
         let id: String = row["id"]
         var secrets: [String: Secret] = [:]
         for row in try Row.fetchAll(
@@ -114,7 +133,7 @@ extension Store {
             secrets[place] = secret
         }
         do {
-            return try Parts.assemble(IdentityProvider.self, row["definition"], secrets)
+            return try Parts.assemble(Provider.self, row["definition"], secrets)
         } catch {
             throw StoreError.providerBroken(id, reason: Self.reason(error))
         }

@@ -125,6 +125,23 @@ enum Schema {
                     CREATE INDEX sessionByUser ON session (user);
                     """)
         }
+        migrator.registerMigration("OpenID providers and their subjects") { database in
+            try database.execute(
+                sql: """
+                    -- "saml" or "oidc"; of the latter, serviceURL holds the client ID.
+                    ALTER TABLE identityProvider ADD COLUMN kind TEXT NOT NULL DEFAULT 'saml';
+                    -- Who signed in first with an address, by the provider's own name for the person, which no mailbox
+                    -- that changes hands takes along.
+                    CREATE TABLE accountSubject (
+                        -- In lower case. No reference: it outlives the user.
+                        email TEXT NOT NULL,
+                        issuer TEXT NOT NULL,
+                        subject TEXT NOT NULL,
+                        firstSeenAt TEXT NOT NULL,
+                        PRIMARY KEY (email, issuer)
+                    ) STRICT, WITHOUT ROWID;
+                    """)
+        }
         return migrator
     }
 

@@ -18,6 +18,8 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case providerUnknown(String)
     /// The pair of Identifier and Service URL is another provider's.
     case providerTaken(issuer: String, serviceURL: String, by: String)
+    /// The client ID at that issuer is another provider's.
+    case clientTaken(issuer: String, clientID: String, by: String)
     case providerBroken(String, reason: String)
     case failed(reason: String)
 
@@ -50,6 +52,9 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         case .providerTaken(let issuer, let serviceURL, let owner):
             "The Identifier '\(issuer)' with the Service URL '\(serviceURL)' serves '\(owner)' already, and one such "
                 + "pair may serve one network only. Make another application at the provider, or change '\(owner)'."
+        case .clientTaken(let issuer, let clientID, let owner):
+            "The client ID '\(clientID)' at \(issuer) is that of the identity provider '\(owner)', and such an "
+                + "application may serve one network only. Make another one at the provider, or change '\(owner)'."
         case .providerBroken(let id, let reason):
             "The stored definition of the identity provider '\(id)' cannot be read: \(reason). Remove it and add it anew."
         case .failed(let reason):

@@ -62,12 +62,15 @@ enum Terminal {
 extension Terminal {
     /// Asks for a secret on the controlling terminal, where nothing of the answer is shown. Input and output may be
     /// elsewhere.
-    static func askSecret(_ question: String) throws -> [UInt8] {
+    ///
+    /// - Parameter ways: options that give the secret where nobody can be asked.
+    static func askSecret(
+        _ question: String, noun: String = "pre-shared key", ways: String = "--psk-file, --psk-env or --generate-psk"
+    ) throws -> [UInt8] {
         let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC)
         guard terminal >= 0 else {
             throw CommandFailure(
-                "there is no terminal to ask for the pre-shared key: give it with --psk-file, --psk-env or "
-                    + "--generate-psk", isUsage: true)
+                "there is no terminal to ask for the \(noun): give it with \(ways)", isUsage: true)
         }
         defer { close(terminal) }
         var before = termios()
@@ -85,7 +88,7 @@ extension Terminal {
             let count = Glibc.read(terminal, &byte, 1)
             if count < 0, errno == EINTR { continue }
             guard count == 1, byte != 3, byte != 4 || !answer.isEmpty else {
-                throw CommandFailure("no pre-shared key was given, and nothing was changed")
+                throw CommandFailure("no \(noun) was given, and nothing was changed")
             }
             switch byte {
             case 10, 13: return answer

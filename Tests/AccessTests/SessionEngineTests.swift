@@ -193,6 +193,12 @@ extension [SessionEffect] {
         #expect(
             scene.receive(.end(.provider("okta", nameID: "a@b", sessionIndex: "i1"), .signedOutAtProvider)).ends
                 == [.signedOutAtProvider])
+        // OpenID providers may name the session alone.
+        _ = try scene.signIn("a@b", at: "10.1.0.1")
+        #expect(scene.receive(.end(.provider("okta", nameID: nil, sessionIndex: "i2"), .signedOutAtProvider)).isEmpty)
+        #expect(
+            scene.receive(.end(.provider("okta", nameID: nil, sessionIndex: "i1"), .signedOutAtProvider)).ends
+                == [.signedOutAtProvider])
     }
 
     /// Thousands of random inputs: after each, the engine's own books agree, nobody is in who should not be, and what is

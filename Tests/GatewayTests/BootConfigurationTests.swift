@@ -1,4 +1,5 @@
 import Base
+import HTTP
 import Portal
 import Testing
 
@@ -48,7 +49,21 @@ import Testing
         #expect(least.signInPages?.address.port == 8443 && least.signInPages?.certificate == nil)
     }
 
+    @Test func readsHowCallsLeave() throws {
+        let boot = try BootConfiguration(
+            yaml: "outgoing: {proxy: 'http://proxy.example:8080', withoutProxy: [corp.example, 10.0.0.0/8]}", file: "b")
+        let settings = try boot.outgoing.settings()
+        #expect(settings.proxy?.url == "http://proxy.example:8080" && settings.extraCA.isEmpty)
+        #expect(settings.proxy?.exceptions == ["corp.example", "10.0.0.0/8"])
+        let missing = try BootConfiguration(yaml: "outgoing: {ca: /nowhere/ca.pem}", file: "b")
+        let error = #expect(throws: BootConfiguration.Invalid.self) { try missing.outgoing.settings() }
+        #expect(error?.description.contains("/nowhere/ca.pem") == true)
+    }
+
     @Test(arguments: [
+        ("outgoing: {proxy: 'socks5://x:1'}", "outgoing.proxy must be http://"),
+        ("outgoing: {proxy: 'http://ada:secret@x:1'}", "outgoing.proxy must not hold the login"),
+        ("outgoing: {colour: red}", "unknown key 'outgoing.colour'"),
         ("dataPath: magic", "line 1: dataPath is 'magic', must be one of auto, userspace, kernel"),
         ("\nikePort: 70000", "line 2: ikePort must be a port from 1 to 65535"),
         ("listen: [example.org]", "listen has 'example.org', which is no IP address"),

@@ -16,6 +16,21 @@ extension FakeGateway {
         return IdentityProviders(providers: [provider], address: SiteAddress("https://gate.example"), warnings: [])
     }
 
+    public func saveOpenIDProvider(
+        _ provider: OpenIDProvider, replacing: Bool, caller: Caller
+    ) async throws -> IdentityProviders {
+        try note("\(replacing ? "replace" : "add") OpenID provider \(provider.id)", caller)
+        var provider = provider
+        provider.secret = nil
+        return IdentityProviders(
+            providers: [], openID: [provider], address: SiteAddress("https://gate.example"), warnings: [])
+    }
+
+    public func examineOpenIDProvider(_ provider: OpenIDProvider) async throws -> OpenIDExamination {
+        try note("examine OpenID provider \(provider.id)")
+        return OpenIDExamination(issuer: provider.issuer)
+    }
+
     public func removeIdentityProvider(id: String, caller: Caller) async throws {
         try note("remove identity provider \(id)", caller)
     }

@@ -307,7 +307,8 @@ public struct SessionEngine: Sendable {
             (addresses[User.key(email)] ?? []).sorted().compactMap { sessions[$0] }
         case .provider(let provider, let nameID, let index):
             sessions.values.filter {
-                $0.provider == provider && $0.nameID == nameID && (index == nil || $0.sessionIndex == index)
+                $0.provider == provider && (nameID == nil || $0.nameID == nameID)
+                    && (index == nil || $0.sessionIndex == index)
             }.sorted { $0.id < $1.id }
         case .all: sessions.values.sorted { $0.id < $1.id }
         }

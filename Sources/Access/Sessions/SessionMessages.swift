@@ -68,8 +68,8 @@ public enum SessionSelector: Hashable, Sendable {
     case id(Int64)
     case address(IPAddress)
     case user(String)
-    /// The sessions of one sign-in at a provider; a nil index means all of that name.
-    case provider(String, nameID: String, sessionIndex: String?)
+    /// The sessions of one sign-in at a provider; a nil index means all of that name, a nil name whoever has the index.
+    case provider(String, nameID: String?, sessionIndex: String?)
     case all
 }
 

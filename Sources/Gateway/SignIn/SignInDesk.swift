@@ -17,13 +17,18 @@ actor SignInDesk: SignInAPI {
     let store: Store
     let log: EventLog
     let clock: SystemClock
-    private let random: @Sendable (Int) -> [UInt8]
+    let web: HTTPClient
+    let documents: OpenIDDocuments
+    let random: @Sendable (Int) -> [UInt8]
+    /// Sign-ins with OpenID providers that were begun.
+    var logins = PendingLogins()
+    var usedLogouts = UsedLogoutTokens()
     private var pending = PendingRequests()
     private var used: ReplayCache
     private var records = AuditBudget()
 
     init(
-        address: SiteAddress, gatekeeper: Gatekeeper, store: Store, log: EventLog, clock: SystemClock,
+        address: SiteAddress, gatekeeper: Gatekeeper, store: Store, log: EventLog, clock: SystemClock, web: HTTPClient,
         random: @escaping @Sendable (Int) -> [UInt8]
     ) throws(StoreError) {
         self.address = address
@@ -32,6 +37,8 @@ actor SignInDesk: SignInAPI {
         self.log = log
         self.clock = clock
         self.random = random
+        self.web = web
+        documents = OpenIDDocuments(web: web, clock: clock)
         used = ReplayCache(try store.usedAssertions(now: clock.wall))
     }
 
@@ -42,11 +49,14 @@ actor SignInDesk: SignInAPI {
             SignInChoice(
                 id: provider.id, title: provider.title,
                 formOrigin: provider.serviceBinding == .post ? Self.origin(of: provider.serviceURL) : nil)
-        }
+        } + openIDProviders().map { SignInChoice(id: $0.id, title: $0.title) }
     }
 
-    func beginSignIn(provider id: String, browser: String) throws(SignInProblem) -> AuthnRequest.Carrier {
+    func beginSignIn(provider id: String, browser: String) async throws(SignInProblem) -> AuthnRequest.Carrier {
         let reference = Reference.text(random(8))
+        if let provider = openIDProviders().first(where: { $0.id == id }) {
+            return try await beginSignIn(provider, browser: browser, reference: reference)
+        }
         guard let provider = providers().first(where: { $0.id == id }) else {
             throw SignInProblem(.noSuchProvider, reference: reference)
         }
@@ -80,7 +90,7 @@ actor SignInDesk: SignInAPI {
                 judged.response.subject, at: address, mayCreateUser: judged.provider.createsUsersOnRequest,
                 sites: judged.provider.sites.map { .only(Set($0)) } ?? .all, reference: reference)
         } catch let refusal as AdmissionRefusal {
-            throw SignInProblem(Self.kind(of: refusal, judged.provider), reference: reference)
+            throw SignInProblem(Self.kind(of: refusal, title: judged.provider.title), reference: reference)
         } catch {
             log.add(
                 .error, kind: "sign-in-failed",
@@ -188,17 +198,20 @@ actor SignInDesk: SignInAPI {
         guard let presence = await gatekeeper.presence(at: address) else { return nil }
         let (session, user) = (presence.session, presence.user)
         let name = [user?.firstName, user?.lastName].compactMap(\.self).filter { !$0.isEmpty }.joined(separator: " ")
+        var logoutOrigin = provider(of: session)?.logoutURL.flatMap(Self.origin)
+        if logoutOrigin == nil { logoutOrigin = await endSession(of: session).flatMap(Self.origin) }
         return Standing(
             name: name.isEmpty ? nil : name, email: session.user,
             sites: presence.sites.map { Standing.Site(name: $0.name, networks: $0.networks.map(\.description)) },
-            expiresAt: session.expiresAt, logoutOrigin: provider(of: session)?.logoutURL.flatMap(Self.origin))
+            expiresAt: session.expiresAt, logoutOrigin: logoutOrigin)
     }
 
     func signOut(at address: IPAddress) async -> String? {
         do {
-            guard let session = try await gatekeeper.signOut(at: address), let provider = provider(of: session),
-                let nameID = session.nameID
-            else { return nil }
+            guard let session = try await gatekeeper.signOut(at: address) else { return nil }
+            guard let provider = provider(of: session), let nameID = session.nameID else {
+                return await endSession(of: session)
+            }
             return try LogoutRequest.location(
                 for: provider, nameID: nameID, sessionIndex: session.sessionIndex, entropy: random(16), now: clock.wall)
         } catch {
@@ -264,14 +277,18 @@ actor SignInDesk: SignInAPI {
     }
 
     private func refuse(_ refusal: SAMLRefusal, _ visit: Visit, provider: String?) {
-        record("sign-in-refused", subject: "\(visit.address)", "\(visit.reference), \(refusal)")
+        refuseSignIn("\(refusal)", at: visit.address, reference: visit.reference)
+    }
+
+    func refuseSignIn(_ reason: String, at address: IPAddress, reference: String) {
+        record("sign-in-refused", subject: "\(address)", "\(reference), \(reason)")
         log.add(
             .info, kind: "sign-in-refused",
-            message: "A sign-in at \(visit.address) was refused (\(visit.reference)), \(refusal)")
+            message: "A sign-in at \(address) was refused (\(reference)), \(reason)")
     }
 
     /// A line in the audit trail, which strangers must not be able to fill the disk with.
-    private func record(_ action: String, subject: String, _ detail: String) {
+    func record(_ action: String, subject: String, _ detail: String) {
         guard let left = records.take(now: clock.now) else { return }
         let more = left > 0 ? " (\(left) refusals before it are not recorded: too many came at once)" : ""
         do {
@@ -289,10 +306,10 @@ actor SignInDesk: SignInAPI {
         }
     }
 
-    private static func kind(of refusal: AdmissionRefusal, _ provider: IdentityProvider) -> SignInProblem.Kind {
+    static func kind(of refusal: AdmissionRefusal, title: String) -> SignInProblem.Kind {
         switch refusal {
         case .noEmail: .noAddress
-        case .unknownUser, .noSuchUser: .unknownUser(provider: provider.title)
+        case .unknownUser, .noSuchUser: .unknownUser(provider: title)
         case .userDisabled: .disabled
         case .nothingAllowed: .nothingAllowed
         case .providerSessionOver: .stale

@@ -77,8 +77,11 @@ extension SignInExamination {
         do {
             let (stored, broken) = try store.identityProviders()
             let enabled = stored.filter(\.isEnabled)
-            providers = enabled.map(\.id)
-            warnings = broken.map(\.description) + enabled.flatMap { $0.warnings(now: store.wall()) }
+            let (openID, brokenToo) = try store.openIDProviders()
+            let enabledToo = openID.filter(\.isEnabled)
+            providers = enabled.map(\.id) + enabledToo.map(\.id)
+            warnings = (broken + brokenToo).map(\.description) + enabled.flatMap { $0.warnings(now: store.wall()) }
+                + enabledToo.flatMap { $0.warnings(now: store.wall()) }
         } catch {
             warnings = [error.description]
         }

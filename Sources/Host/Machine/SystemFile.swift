@@ -1,9 +1,9 @@
 import Glibc
 
 /// Small text files of the system: `/proc`, `/sys` and their like.
-enum SystemFile {
+public enum SystemFile {
     /// The whole text, at most `limit` bytes of it; nil with `errno` set when it cannot be read.
-    static func read(_ path: String, limit: Int = 1 << 20) -> String? {
+    public static func read(_ path: String, limit: Int = 1 << 20) -> String? {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
         defer { close(file) }

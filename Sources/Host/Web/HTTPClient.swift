@@ -1,4 +1,5 @@
 import Base
+import Glibc
 public import HTTP
 import Synchronization
 
@@ -145,4 +146,11 @@ public final class HTTPClient: Sendable {
     private static func random() -> UInt64 { SystemRandom.bytes(8).reduce(0) { $0 << 8 | UInt64($1) } }
 
     private static func roundedUp(_ span: Tick.Span) -> Int { Int((span.nanoseconds + 999_999_999) / 1_000_000_000) }
+}
+
+extension OutgoingSettings.Proxy {
+    /// What this process's environment names.
+    public static var ofEnvironment: OutgoingSettings.Proxy? {
+        OutgoingSettings.proxy { name in getenv(name).map { String(cString: $0) } }
+    }
 }

@@ -69,6 +69,20 @@ public struct AuthorizationAnswer: Sendable {
         self.login = login
     }
 
+    /// An answer with a code that no provider gave: to see whether the token endpoint refuses the code or us.
+    public static func probe(
+        _ provider: OpenIDProvider, _ configuration: OpenIDConfiguration, redirectURI: String, entropy: [UInt8]
+    ) -> AuthorizationAnswer {
+        let request = AuthorizationRequest(
+            to: provider, configuration, redirectURI: redirectURI, browser: "", entropy: entropy, now: .zero)
+        return AuthorizationAnswer(code: Secret(Array(request.state.utf8)), login: request.login)
+    }
+
+    private init(code: Secret, login: PendingLogin) {
+        self.code = code
+        self.login = login
+    }
+
     /// What the standard errors mean to an administrator (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6).
     private static func meaning(_ error: String) -> String {
         let meaning =

@@ -30,7 +30,8 @@ public struct DocumentCache<Document: Sendable>: Sendable {
         var source: String
         var document: Document?
         var freshUntil: Tick
-        var fetched: Tick?
+        /// When it was asked for because of an unknown key.
+        var forced: Tick?
         var failed: Tick?
     }
 
@@ -41,7 +42,7 @@ public struct DocumentCache<Document: Sendable>: Sendable {
     /// - Parameters:
     ///   - source: where the document is; another place makes the old one worthless.
     ///   - suffices: whether the document at hand will do, such as a key set that has the token's key.
-    public func plan(
+    public mutating func plan(
         _ provider: String, source: String, now: Tick, suffices: (Document) -> Bool = { _ in true }
     ) -> Plan {
         guard let entry = entries[provider], entry.source == source else { return .fetch(old: nil) }
@@ -49,18 +50,21 @@ public struct DocumentCache<Document: Sendable>: Sendable {
         guard let document = entry.document, now < entry.freshUntil + Self.grace else {
             return isResting ? .wait : .fetch(old: nil)
         }
-        let isFresh = now < entry.freshUntil
-        if isFresh, suffices(document) { return .use(document) }
+        guard !isResting else { return .use(document) }
+        guard now < entry.freshUntil else { return .fetch(old: document) }
+        guard !suffices(document) else { return .use(document) }
         // An unknown key may be a new one, or an attacker's: a refetch now and then.
-        let wasAsked = isFresh && (entry.fetched.map { now - $0 < Self.pause } ?? false)
-        return wasAsked || isResting ? .use(document) : .fetch(old: document)
+        if let forced = entry.forced, now - forced < Self.pause { return .use(document) }
+        entries[provider]?.forced = now
+        return .fetch(old: document)
     }
 
     /// - Parameter maxAge: seconds that the answer may be kept, if it says so.
     public mutating func store(_ document: Document, _ provider: String, source: String, maxAge: Int?, now: Tick) {
         let said = maxAge.map { Tick.Span.seconds(min($0, 7 * 24 * 3600)) } ?? Self.usualLife
         let life = min(max(said, Self.shortestLife), Self.longestLife)
-        entries[provider] = Entry(source: source, document: document, freshUntil: now + life, fetched: now)
+        let forced = entries[provider].flatMap { $0.source == source ? $0.forced : nil }
+        entries[provider] = Entry(source: source, document: document, freshUntil: now + life, forced: forced)
     }
 
     /// The document could not be had; the old one stays.

@@ -60,6 +60,9 @@ public struct JSONWebKeySet: Sendable {
         keys.removeAll { key in key.id.map { unusable[$0] != nil } ?? false }
     }
 
+    /// The keys that can verify signatures, each with its algorithm and its name.
+    public var summary: [String] { keys.map { key in key.algorithm + (key.id.map { " " + shown($0) } ?? "") } }
+
     /// The key for a token's header.
     func key(for jws: CompactJWS) throws(TokenRefusal) -> Key {
         guard let id = jws.keyID else {

@@ -30,6 +30,21 @@ public struct VerifiedLogout: Hashable, Sendable {
 }
 
 extension RelyingParty {
+    /// The issuer that a token claims, unproved: only to choose whose keys to hold it against.
+    public static func issuer(claimedBy token: String) -> String? {
+        guard let jws = try? CompactJWS(token), let claims = try? CompactJWS.object(jws.payload, "payload") else {
+            return nil
+        }
+        return claims["iss"]?.string
+    }
+
+    /// Whether the issuer of a token can be this provider's, before anything is proved.
+    public func mayIssue(as issuer: String) -> Bool {
+        let parts = self.issuer.split(separator: Self.tenantTemplate, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { return issuer == self.issuer }
+        return issuer.hasPrefix(parts[0]) && issuer.hasSuffix(parts[1])
+    }
+
     /// What stands in `events` of a log-out token (OpenID Connect Back-Channel Logout 1.0 §2.4).
     static let logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
     /// How old a log-out token may be, besides the clocks' difference: its `exp` may be far away.

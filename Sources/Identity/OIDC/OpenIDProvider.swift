@@ -44,6 +44,8 @@ public struct OpenIDProvider: Codable, Hashable, Sendable, Identifiable {
     public var scopes = ["email", "profile"]
     /// Whether a first sign-in may create the user. Otherwise a directory or an administrator does.
     public var createsUsers = false
+    /// Whether a sign-out here leads the browser on, to end the provider's own session too.
+    public var endsProviderSession = false
     /// The connectors that its users may reach; nil for all. What a user may reach narrows it further.
     public var sites: [String]?
 

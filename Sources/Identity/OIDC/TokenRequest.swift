@@ -91,10 +91,9 @@ public struct TokenResponse: Sendable {
     public var accessToken: Secret?
 
     public init(_ response: HTTPResponse) throws(OpenIDRefusal) {
-        // A proxy in between may turn anything into HTML.
-        let tree = String(validating: response.body, as: UTF8.self).flatMap { try? JSONTree.parse($0) }
+        let tree = Self.tree(response)
         guard response.status == 200 else {
-            guard let error = tree?["error"]?.string else {
+            guard let error = Self.error(in: response) else {
                 throw OpenIDRefusal(
                     .token, "The provider's token endpoint answered with status \(response.status) and no reason.")
             }
@@ -114,6 +113,18 @@ public struct TokenResponse: Sendable {
         }
         self.idToken = idToken
         accessToken = tree["access_token"]?.string.map { Secret(Array($0.utf8)) }
+    }
+
+    /// The error code of a refusal (RFC 6749 §5.2); nil for another answer.
+    public static func error(in response: HTTPResponse) -> String? {
+        guard response.status != 200, let error = tree(response)?["error"]?.string else { return nil }
+        // Its characters are those that the standard allows.
+        return error.utf8.count <= 100 && error.utf8.allSatisfy { (0x21...0x7E).contains($0) } ? error : nil
+    }
+
+    /// Nil for what is no JSON: a proxy in between may turn anything into HTML.
+    private static func tree(_ response: HTTPResponse) -> JSONTree? {
+        String(validating: response.body, as: UTF8.self).flatMap { try? JSONTree.parse($0) }
     }
 
     /// What the standard errors mean to an administrator (RFC 6749 §5.2).

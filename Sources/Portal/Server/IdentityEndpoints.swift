@@ -14,6 +14,22 @@ func identityEndpoints(api: any IdentityAPI) -> [Endpoint] {
                 try decoded(IdentityProvider.self, from: call.body), replacing: try call.query.flag("replace"), caller: call.caller)
             return try .encoded(result, status: 201)
         },
+        Endpoint(
+            .post, "/v1/openid-providers",
+            "stores the OpenID provider in the body, its secret in hexadecimal; without one the stored secret stays",
+            parameters: ["replace"]
+        ) { call in
+            let result = try await api.saveOpenIDProvider(
+                try decoded(OpenIDProvider.self, from: call.body), replacing: try call.query.flag("replace"),
+                caller: call.caller)
+            return try .encoded(result, status: 201)
+        },
+        Endpoint(
+            .post, "/v1/openid-providers/examine",
+            "asks the OpenID provider in the body what it publishes and whether it knows us; stores nothing"
+        ) { call in
+            try .encoded(try await api.examineOpenIDProvider(try decoded(OpenIDProvider.self, from: call.body)))
+        },
         Endpoint(.delete, "/v1/identity-providers/{id}", "removes it: nobody signs in with it any more") { call in
             try await api.removeIdentityProvider(id: call.argument("id"), caller: call.caller)
             return .done

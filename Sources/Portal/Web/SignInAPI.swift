@@ -18,6 +18,16 @@ public protocol SignInAPI: Sendable {
         message: [UInt8], relayState: String?, browser: String?, address: IPAddress
     ) async throws(SignInProblem)
 
+    /// Takes what an OpenID provider had the browser bring to our redirect URI, and admits who is vouched for.
+    ///
+    /// - Parameter query: as it stands in the request's address.
+    func finishSignIn(query: String, browser: String?, address: IPAddress) async throws(SignInProblem)
+
+    /// Takes a log-out token that an OpenID provider sends itself (OpenID Connect Back-Channel Logout 1.0 §2.5).
+    ///
+    /// - Returns: whether it was acceptable and is carried out.
+    func receiveLogout(token: String) async -> Bool
+
     /// Who is in at an address; nil for nobody.
     func standing(at address: IPAddress) async -> Standing?
 

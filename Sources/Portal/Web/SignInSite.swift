@@ -41,6 +41,9 @@ public struct SiteAddress: Hashable, Sendable {
 
     public var acsURL: String { origin + "/user/external/saml" }
     public var logoutURL: String { origin + "/user/external/saml/logout" }
+    /// Where OpenID providers send browsers back to, exactly as it is registered there.
+    public var redirectURI: String { origin + "/user/external" }
+    public var backChannelLogoutURL: String { origin + "/user/external/oidc/logout" }
     public func metadataURL(_ provider: String) -> String { origin + "/user/external/saml/metadata/" + provider }
 }
 
@@ -89,7 +92,9 @@ final class SignInSite: Sendable {
             return WebAnswer(status: 200, contentType: "image/svg+xml", body: Assets.icon, isLasting: true)
         default: break
         }
-        let isSignIn = request.path.hasPrefix("/user/")
+        // A provider sends its log-outs from few addresses, perhaps many at a time.
+        let isBackChannel = isPost && request.path == "/user/external/oidc/logout"
+        let isSignIn = request.path.hasPrefix("/user/") && !isBackChannel
         let isAdmitted = limits.withLock { limits in
             let now = tick()
             return limits.pages.admits(request.address, now: now)
@@ -109,6 +114,8 @@ final class SignInSite: Sendable {
         }
         switch (request.method, request.path) {
         case ("POST", "/user/external/saml"): return await finish(request)
+        case ("GET", "/user/external"): return await finishOpenID(request)
+        case ("POST", "/user/external/oidc/logout"): return await receiveBackChannelLogout(request)
         case ("POST", "/user/sign-out"): return await signOut(request)
         case (_, "/"): return await home(request)
         case (_, "/user/external/saml"):
@@ -191,6 +198,27 @@ final class SignInSite: Sendable {
             return .page(Pages.problem(error))
         }
         return .seeOther(LocalPath.from(relayState: relayState))
+    }
+
+    private func finishOpenID(_ request: WebRequest) async -> WebAnswer {
+        do throws(SignInProblem) {
+            try await api.finishSignIn(
+                query: request.query, browser: request.cookies[Self.requestCookie], address: request.address)
+        } catch {
+            return .page(Pages.problem(error))
+        }
+        return .seeOther("/")
+    }
+
+    /// The answer is for a program (OpenID Connect Back-Channel Logout 1.0 §2.8).
+    private func receiveBackChannelLogout(_ request: WebRequest) async -> WebAnswer {
+        if let token = request.form()?["logout_token"].flatMap({ String(validating: $0, as: UTF8.self) }),
+            await api.receiveLogout(token: token)
+        {
+            return WebAnswer(status: 200, contentType: "application/json", body: "{}\n")
+        }
+        return WebAnswer(
+            status: 400, contentType: "application/json", body: #"{"error":"invalid_request"}"# + "\n")
     }
 
     private func signOut(_ request: WebRequest) async -> WebAnswer {

@@ -6,6 +6,6 @@ struct IdPCommand: AsyncParsableCommand {
         commandName: "idp", abstract: "The identity providers that people sign in with.",
         subcommands: [
             IdPListCommand.self, IdPShowCommand.self, IdPAddCommand.self, IdPEditCommand.self, IdPRemoveCommand.self,
-            IdPMetadataCommand.self, IdPCheckResponseCommand.self, IdPCheckTokenCommand.self,
+            IdPTestCommand.self, IdPMetadataCommand.self, IdPCheckResponseCommand.self, IdPCheckTokenCommand.self,
         ])
 }

@@ -27,16 +27,20 @@ struct IdPShowCommand: AsyncParsableCommand {
 
     func run() async throws {
         let all = try await shared.client.identityProviders()
+        if let provider = all.openID.first(where: { $0.id == name }) {
+            if shared.json { return Terminal.say(try JSON(encoding: provider).text(isPretty: true)) }
+            return Terminal.say(IdPText.details(provider, all))
+        }
         let provider = try all.find(name)
         if shared.json { return Terminal.say(try JSON(encoding: provider).text(isPretty: true)) }
         Terminal.say(IdPText.details(provider, all))
     }
 }
 
-/// `gatehouse idp add`.
-struct IdPAddCommand: AsyncParsableCommand {
+/// `gatehouse idp add saml`, and `add` with a name alone.
+struct IdPAddSAMLCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "add", abstract: "Adds an identity provider that people can sign in with (SAML 2.0).",
+        commandName: "saml", abstract: "Adds a provider that speaks SAML 2.0.",
         discussion: """
             By its metadata, or by hand with --identifier, --service-url and --certificate. The answer says what to type \
             into the provider's console. The first sign-in of each person must begin at the provider, which creates \
@@ -72,11 +76,17 @@ struct IdPEditCommand: AsyncParsableCommand {
     @OptionGroup var options: IdPOptions
     @Flag(help: "Keep the certificates that are there beside the new ones, for a roll-over.")
     var keepCertificates = false
+    @OptionGroup(title: "OpenID Connect") var openID: OpenIDOptions
     @OptionGroup var shared: SharedOptions
 
     func run() async throws {
+        let known = try await shared.client.identityProviders()
+        if let provider = known.openID.first(where: { $0.id == name }) { return try await edit(provider) }
+        guard openID.isEmpty else {
+            throw CommandFailure("'\(name)' speaks SAML; those are options of OpenID Connect", isUsage: true)
+        }
         let read = try await options.read()
-        let before = try await shared.client.identityProviders().find(name)
+        let before = try known.find(name)
         var provider = before
         try options.apply(read, to: &provider)
         if keepCertificates {
@@ -86,6 +96,20 @@ struct IdPEditCommand: AsyncParsableCommand {
         let all = try await shared.client.save(provider, replacing: true)
         if shared.json { return Terminal.say(try JSON(encoding: all.find(name)).text(isPretty: true)) }
         Terminal.say("Changed.\n\n" + IdPText.details(try all.find(name), all))
+    }
+
+    private func edit(_ before: OpenIDProvider) async throws {
+        guard options.isSharedOnly, !keepCertificates else {
+            throw CommandFailure("'\(name)' speaks OpenID Connect; those are options of SAML", isUsage: true)
+        }
+        var provider = before
+        try openID.apply(to: &provider, asks: false)
+        options.applyShared(to: &provider)
+        guard provider != before || provider.secret != nil else { return Terminal.say("Nothing has changed.") }
+        let all = try await shared.client.save(provider, replacing: true)
+        let stored = try all.findOpenID(name)
+        if shared.json { return Terminal.say(try JSON(encoding: stored).text(isPretty: true)) }
+        Terminal.say("Changed.\n\n" + IdPText.details(stored, all))
     }
 }
 
@@ -100,7 +124,10 @@ struct IdPRemoveCommand: AsyncParsableCommand {
     @OptionGroup var shared: SharedOptions
 
     func run() async throws {
-        _ = try await shared.client.identityProviders().find(name)
+        let all = try await shared.client.identityProviders()
+        guard all.providers.contains(where: { $0.id == name }) || all.openID.contains(where: { $0.id == name }) else {
+            throw all.unknown(name)
+        }
         if !yes {
             guard Terminal.canAsk else { throw CommandFailure("add --yes to remove '\(name)' without being asked") }
             guard Terminal.confirms("Remove '\(name)'? Nobody can sign in with it any more.") else {
@@ -154,11 +181,7 @@ extension GatewayClient {
 
 extension IdentityProviders {
     func find(_ name: String) throws -> IdentityProvider {
-        guard let provider = providers.first(where: { $0.id == name }) else {
-            let known = providers.map(\.id).joined(separator: ", ")
-            throw CommandFailure(
-                "there is no identity provider '\(name)'" + (known.isEmpty ? "" : "; there are \(known)"))
-        }
+        guard let provider = providers.first(where: { $0.id == name }) else { throw unknown(name) }
         return provider
     }
 }

@@ -130,4 +130,19 @@ struct IdPOptions: ParsableArguments {
         }
         if let signRequests { provider.signsRequests = signRequests }
     }
+
+    /// Whether only what providers of every kind have was said.
+    var isSharedOnly: Bool {
+        profile == nil && metadata == nil && serviceURL == nil && certificate.isEmpty && audience == nil && binding == nil
+            && logoutURL == nil && requireSigned == nil && spKey == nil && !generateKey && !withoutKey && signRequests == nil
+            && allowSHA1 == nil && idpInitiated == nil && clockSkew == nil
+    }
+
+    func applyShared(to provider: inout OpenIDProvider) {
+        if let issuer { provider.issuer = issuer }
+        if let title { provider.title = title }
+        if let createUsers { provider.createsUsers = createUsers }
+        if let isEnabled = self.provider { provider.isEnabled = isEnabled }
+        if !sites.isEmpty { provider.sites = sites == ["all"] ? nil : sites }
+    }
 }

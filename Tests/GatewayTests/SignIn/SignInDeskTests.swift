@@ -2,6 +2,7 @@ import Access
 import Base
 import Cryptography
 import Foundation
+import HTTP
 import Host
 import Identity
 import Portal
@@ -45,7 +46,7 @@ import Tunnels
             loop = Task { [gatekeeper] in await gatekeeper.run() }
             desk = try SignInDesk(
                 address: SignInDeskTests.address, gatekeeper: gatekeeper, store: self.store, log: log, clock: clock,
-                random: SystemRandom.bytes)
+                web: HTTPClient(OutgoingSettings()), random: SystemRandom.bytes)
         }
 
         func stop() async {

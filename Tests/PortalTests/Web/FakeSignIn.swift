@@ -74,6 +74,18 @@ final class FakeSignIn: SignInAPI {
         }
     }
 
+    func finishSignIn(query: String, browser: String?, address: IPAddress) async throws(SignInProblem) {
+        try refuse()
+        with { $0.finished.append(Finished(message: query, relayState: nil, browser: browser, address: address)) }
+    }
+
+    func receiveLogout(token: String) async -> Bool {
+        with {
+            $0.logoutQueries.append(token)
+            return $0.problem == nil
+        }
+    }
+
     func metadata(provider: String) async -> String? { with { $0.metadata[provider] } }
 }
 

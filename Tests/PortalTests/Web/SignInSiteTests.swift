@@ -216,6 +216,38 @@ import Testing
         #expect(await ask("/user/external/saml/logout?SAMLRequest=y").status == 403)
     }
 
+    // MARK: - OpenID Connect
+
+    @Test func aCodeIsTakenWithItsCookie() async {
+        let cookies = ["__Host-gatehouse-request": String(repeating: "b", count: 64)]
+        let answer = await ask("/user/external?code=C%2F1&state=s", cookies: cookies)
+        #expect(answer.status == 303 && answer.location == "/")
+        let taken = gateway.with { $0.finished }
+        #expect(taken.map(\.message) == ["code=C%2F1&state=s"] && taken.first?.browser?.count == 64)
+        #expect(await ask("/user/external", "POST", form: ["code": "x"]).status == 404)
+        gateway.with { $0.problem = SignInProblem(.stale, reference: "K7Q4-9M2X") }
+        let refused = await ask("/user/external?code=C&state=%3Cscript%3E", cookies: cookies)
+        #expect(refused.status >= 400 && refused.body.contains("K7Q4-9M2X") && !refused.body.contains("<script>"))
+    }
+
+    @Test func aProviderEndsASessionByItself() async {
+        let answer = await ask("/user/external/oidc/logout", "POST", form: ["logout_token": "a.b.c"])
+        #expect(answer.status == 200 && answer.fields(isSecure: true).contains { $0 == ("Cache-Control", "no-store") })
+        #expect(gateway.with { $0.logoutQueries } == ["a.b.c"])
+        #expect(await ask("/user/external/oidc/logout", "POST", form: ["token": "a.b.c"]).status == 400)
+        #expect(await ask("/user/external/oidc/logout", "POST", body: "logout_token=a&logout_token=b").status == 400)
+        #expect(await ask("/user/external/oidc/logout").status == 404)
+        gateway.with { $0.problem = SignInProblem(.notAcceptable, reference: "K7Q4-9M2X") }
+        #expect(await ask("/user/external/oidc/logout", "POST", form: ["logout_token": "a.b.c"]).status == 400)
+    }
+
+    /// Hundreds of people whose sessions end at once come from one address.
+    @Test func logoutsOfAProviderAreNotHeldToThePaceOfPeople() async {
+        for _ in 0..<100 {
+            #expect(await ask("/user/external/oidc/logout", "POST", form: ["logout_token": "x"]).status == 200)
+        }
+    }
+
     // MARK: - Around it
 
     @Test func whoComesByAnotherNameIsLedToTheOne() async {

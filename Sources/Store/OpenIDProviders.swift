@@ -1,0 +1,42 @@
+import Base
+import GRDB
+public import Identity
+
+extension Store {
+    /// What can be read of the OpenID providers, in the order in which they were added, and one error for each that
+    /// cannot.
+    public func openIDProviders() throws(StoreError) -> (providers: [OpenIDProvider], broken: [StoreError]) {
+        try storedProviders(OpenIDProvider.self, kind: .openID)
+    }
+
+    /// Stores a provider: a new one behind the others, or in the place of the one with the same identifier.
+    ///
+    /// - Throws: ``StoreError/clientTaken(issuer:clientID:by:)`` when another has its client ID at that issuer,
+    ///   ``StoreError/providerExists(_:)`` when it is not to replace one, ``StoreError/providerUnknown(_:)`` when it is.
+    public func save(_ provider: OpenIDProvider, replacing: Bool, by change: Change) throws(StoreError) {
+        let (issuer, clientID) = (provider.issuer, provider.clientID)
+        try saveProvider(
+            provider, id: provider.id, kind: .openID, issuer: issuer, place: clientID, replacing: replacing, by: change
+        ) { .clientTaken(issuer: issuer, clientID: clientID, by: $0) }
+    }
+
+    /// The provider's own name for the person who first signed in with an e-mail address; nil for nobody yet.
+    public func subject(of email: String, issuer: String) throws(StoreError) -> String? {
+        try reading { database in
+            try String.fetchOne(
+                database, sql: "SELECT subject FROM accountSubject WHERE email = ? AND issuer = ?",
+                arguments: [email, issuer])
+        }
+    }
+
+    /// Keeps who it was; the first one stays.
+    public func keep(subject: String, of email: String, issuer: String) throws(StoreError) {
+        try writingAll { database in
+            try database.execute(
+                sql: """
+                    INSERT INTO accountSubject (email, issuer, subject, firstSeenAt) VALUES (?, ?, ?, ?)
+                    ON CONFLICT (email, issuer) DO NOTHING
+                    """, arguments: [email, issuer, subject, wall().rfc3339])
+        }
+    }
+}
