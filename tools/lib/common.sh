@@ -86,6 +86,15 @@ need_simplesamlphp() {
     mv "$folder" "$builds/simplesamlphp"
 }
 
+# need_glewlwyd: installs the OpenID provider glewlwyd. Its package asks for a database server, unless told that we have
+# none for it.
+need_glewlwyd() {
+    if [[ $(id -u) -eq 0 ]] && ! command -v glewlwyd >/dev/null && command -v debconf-set-selections >/dev/null; then
+        echo 'glewlwyd glewlwyd/config_type select No configuration' | debconf-set-selections
+    fi
+    need_packages glewlwyd=glewlwyd /usr/bin/glewlwyd=dbconfig-no-thanks
+}
+
 packages_to_build=(
     pkg-config=pkg-config g++=g++ "/usr/include/openssl/evp.h=libssl-dev"
     "/usr/include/libmnl/libmnl.h=libmnl-dev" "/usr/include/libxml2/libxml/tree.h=libxml2-dev"

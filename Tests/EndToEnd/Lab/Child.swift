@@ -13,8 +13,8 @@ struct Program: Sendable {
     let path: String
 
     private static let packages = [
-        "charon-systemd": "charon-systemd", "chromedriver": "chromium-driver", "curl": "curl", "ip": "iproute2",
-        "iperf3": "iperf3", "nft": "nftables", "php": "php-cli", "ping": "iputils-ping", "socat": "socat",
+        "charon-systemd": "charon-systemd", "chromedriver": "chromium-driver", "curl": "curl", "glewlwyd": "glewlwyd",
+        "ip": "iproute2", "iperf3": "iperf3", "nft": "nftables", "php": "php-cli", "ping": "iputils-ping", "socat": "socat",
         "swanctl": "strongswan-swanctl", "sysctl": "procps", "tcpdump": "tcpdump", "sha256sum": "coreutils",
         "/usr/bin/python3": "python3",
     ]
