@@ -18,6 +18,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case statusHTTP = "status-http"
     /// A SAML response, posted by anyone.
     case samlResponse = "saml-response"
+    /// What reaches an OpenID relying party: answers, documents, tokens, URLs and headers.
+    case openIDInput = "openid-input"
 
     /// One line for `tools/fuzz`.
     public var summary: String {
@@ -30,6 +32,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .espInput: "an ESP packet, and the inner packet of a genuine one"
         case .statusHTTP: "a request to the local sockets"
         case .samlResponse: "a SAML response posted by anyone"
+        case .openIDInput: "answers, documents, tokens, URLs and headers of OpenID providers"
         }
     }
 
@@ -43,6 +46,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .espInput: fuzzESPInput(bytes)
         case .statusHTTP: fuzzStatusHTTP(bytes)
         case .samlResponse: fuzzSAMLResponse(bytes)
+        case .openIDInput: fuzzOpenIDInput(bytes)
         }
     }
 
@@ -57,6 +61,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .espInput: espInputSeeds()
         case .statusHTTP: statusHTTPSeeds()
         case .samlResponse: samlResponseSeeds()
+        case .openIDInput: openIDInputSeeds()
         }
     }
 }
