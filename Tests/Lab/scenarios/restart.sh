@@ -1,14 +1,16 @@
-# Ten restarts of gatehoused with tunnels up and pings 100 times a second: few are lost, and no SA is renewed.
-# None should be lost. Up to 10 were on a quiet host and 32 on a busy one; where they are lost is not known yet.
-# Afterwards both sides agree on message IDs. Nothing goes in the clear.
+# Ten restarts of gatehoused with tunnels up and pings 100 times a second: none is lost, and no SA is renewed. Afterwards
+# both sides agree on message IDs. Nothing goes in the clear.
 # seconds: 400
-data_path=kernel
+# On a busy host a start takes longer than the peers would be patient.
+data_path=kernel strongswan_dpd=0s
 aws_endpoint 1
 aws_endpoint 2
 gateway_starts
 gateway_imports
 online 2
 traffic
+# What would have to be put back was gone for a moment.
+start changes gateway ip monitor route link address
 before=$(key_marks)
 same_keys() { [[ $(key_marks) == "$before" ]]; }
 pings_begin 0.01
@@ -17,8 +19,10 @@ for _ in {1..10}; do
     gateway_starts
     online 2
 done
-pings_end
-check "of $sent pings $lost were lost, at most ten a restart" test "$lost" -le 100
+none_lost
+stop changes INT || true
+is_unchanged() { ! grep -E "^Deleted|gh[01]" "$folder/changes.log"; }
+check "no route, interface or address of ours was touched" is_unchanged
 check "no SA was renewed" same_keys
 is_left() { [[ -e $folder/gateway/run/handover.sealed ]]; }
 check "what was handed over is used up" eval '! is_left'
