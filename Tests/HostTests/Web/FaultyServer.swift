@@ -5,7 +5,7 @@ import Testing
 
 /// `faulty_server.py` under way, with certificates of every kind.
 ///
-/// Proof of Sendable: nothing changes after `init`, and the process is touched again in `deinit` alone.
+/// Proof of Sendable: nothing changes after `init`.
 final class FaultyServer: @unchecked Sendable {
     enum Certificate: String, CaseIterable {
         /// For `localhost` and 127.0.0.1, by ``FaultyServer/authority``.
@@ -13,15 +13,17 @@ final class FaultyServer: @unchecked Sendable {
         case otherName, expired, otherAuthority
     }
 
+    /// One for all tests: starting it holds up a thread that others wait for. It ends with this process.
+    static let shared = Result { try FaultyServer() }
+
     /// The PEM of the CA that the good certificate comes from.
     let authority: [UInt8]
     private let process = Process()
     private let input = Pipe()
-    private let folder: URL
     private let ports: [Int]
 
-    init() throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent("faulty-\(UUID())")
+    private init() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("faulty-\(UUID())")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         func terms(_ terms: TestCertificate.Terms, until end: Int = 2_500_000_000) -> TestCertificate.Terms {
             var terms = terms
@@ -56,15 +58,9 @@ final class FaultyServer: @unchecked Sendable {
             try #require(!data.isEmpty, "the server did not start")
             text += String(decoding: data, as: UTF8.self)
         }
+        try FileManager.default.removeItem(at: folder)
         ports = text.split(separator: "\n").compactMap { Int($0) }
         try #require(ports.count == files.count + 1)
-    }
-
-    deinit {
-        // The server ends with its standard input.
-        try? input.fileHandleForWriting.close()
-        process.waitUntilExit()
-        try? FileManager.default.removeItem(at: folder)
     }
 
     func url(_ path: String, _ certificate: Certificate = .good, host: String = "localhost") -> WebURL {

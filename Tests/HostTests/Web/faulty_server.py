@@ -84,10 +84,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif path.startswith("/throttled"):
             if count == 1:
-                self.reply(429, Retry_After=path.rsplit("/", 1)[-1])
+                self.reply(429, Retry_After=path.split("/")[2])
             else:
                 self.reply(200, str(count).encode())
-        elif path == "/flaky":
+        elif path.startswith("/flaky"):
             self.reply(503 if count == 1 else 200, str(count).encode())
         elif path == "/broken":
             self.reply(503)

@@ -104,10 +104,10 @@ import Testing
     @Test func oldSignInsGoFirst() throws {
         let lab = try LabProvider()
         var logins = PendingLogins()
+        var request = AuthorizationRequest(
+            to: lab.provider, lab.configuration, redirectURI: "https://gate/user/external", browser: "B1",
+            entropy: [UInt8](repeating: 7, count: 96), now: Self.start)
         for index in 0..<(PendingLogins.limit + 50) {
-            var request = AuthorizationRequest(
-                to: lab.provider, lab.configuration, redirectURI: "https://gate/user/external", browser: "B1",
-                entropy: [UInt8](repeating: 7, count: 96), now: Self.start)
             request.state = "s\(index)"
             logins.add(request, now: Self.start)
         }
@@ -116,11 +116,8 @@ import Testing
             logins.take("s0", browser: "B1", now: Self.start), logins.take("s100", browser: "B1", now: Self.start)
         )
         #expect(first == nil && later != nil)
-        var last = AuthorizationRequest(
-            to: lab.provider, lab.configuration, redirectURI: "https://gate/user/external", browser: "B1",
-            entropy: [UInt8](repeating: 7, count: 96), now: Self.start)
-        last.state = "late"
-        logins.add(last, now: Self.start + .seconds(601))
+        request.state = "late"
+        logins.add(request, now: Self.start + .seconds(601))
         #expect(logins.count == 1)
     }
 }
