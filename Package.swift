@@ -101,8 +101,8 @@ let package = Package(
         room(
             "Gateway",
             [
-                "Access", "Base", "Cryptography", "HTTP", "Identity", "IKE", "JSONText", "Tunnels", "Host", "Store", "Portal",
-                logging, yams,
+                "Access", "Base", "Cryptography", "HTTP", "Identity", "IKE", "JSONText", "Tunnels", "Host", "Store",
+                "Portal", logging, yams,
             ]),
         .executableTarget(
             name: "gatehoused", dependencies: ["Gateway", "Base", argumentParser, logging, unixSignals],
@@ -180,7 +180,8 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "Base", "Cryptography", "ESP", "HTTP", "IKE", "Identity", "JSONText", "Portal", "PortalFake", "Tunnels", "XML",
+                "Base", "Cryptography", "ESP", "HTTP", "IKE", "Identity", "JSONText", "Portal", "PortalFake", "Tunnels",
+                "XML",
             ], path: "Tests/Fuzz/Targets", swiftSettings: strict),
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: strict),

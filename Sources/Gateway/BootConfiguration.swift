@@ -148,7 +148,9 @@ extension BootConfiguration.Outgoing {
                 guard text == "environment" || OutgoingSettings.Proxy(text) != nil else {
                     throw entry.invalid("must be http://host:port, https://host:port or environment")
                 }
-                guard !text.contains("@") else { throw entry.invalid("must not hold the login; name its file in proxyLogin") }
+                guard !text.contains("@") else {
+                    throw entry.invalid("must not hold the login; name its file in proxyLogin")
+                }
                 proxy = text
             case "proxyLogin": proxyLogin = try entry.text()
             case "withoutProxy": withoutProxy = try entry.texts()
@@ -163,7 +165,8 @@ extension BootConfiguration.Outgoing {
     func settings() throws(BootConfiguration.Invalid) -> OutgoingSettings {
         func read(_ path: String, _ key: String) throws(BootConfiguration.Invalid) -> [UInt8] {
             guard let text = SystemFile.read(path), !text.isEmpty else {
-                throw BootConfiguration.Invalid(description: "outgoing.\(key): the file \(path) cannot be read or is empty")
+                throw BootConfiguration.Invalid(
+                    description: "outgoing.\(key): the file \(path) cannot be read or is empty")
             }
             return Array(text.utf8)
         }
@@ -232,7 +235,9 @@ private struct BootEntry {
     }
 
     func texts() throws(BootConfiguration.Invalid) -> [String] {
-        guard let list = value.sequence?.map(\.string), !list.contains(nil) else { throw invalid("must be a list of texts") }
+        guard let list = value.sequence?.map(\.string), !list.contains(nil) else {
+            throw invalid("must be a list of texts")
+        }
         return list.compactMap(\.self)
     }
 

@@ -228,7 +228,8 @@ extension APIError {
         switch error {
         case .unknown, .providerUnknown: self = .notFound(error.description)
         case .siteRefused: self = .invalid(error.description)
-        case .exists, .tunnelNameTaken, .siteChanged, .providerExists, .providerTaken, .clientTaken: self = .conflict(error.description)
+        case .exists, .tunnelNameTaken, .siteChanged, .providerExists, .providerTaken, .clientTaken:
+            self = .conflict(error.description)
         case .unusable, .newer, .sealBroken, .definitionBroken, .providerBroken, .failed:
             self = .internal(error.description)
         }

@@ -70,8 +70,16 @@ struct OpenIDTests {
     @Test func oktaCustomServerWithAKeyOfOurs() async throws {
         try await OpenIDLab.with { openID in
             try await openID.simulate("okta-custom")
-            try await add(
-                openID, ["okta", "corp", "--domain", OpenIDLab.address, "--authorization-server", "default", "--create-users"])
+            try await openID.gateway.mustCLI([
+                "idp", "add", "okta", "corp", "--domain", OpenIDLab.address, "--authorization-server", "default",
+                "--create-users", "--client-id", OpenIDLab.clientID, "--generate-client-key",
+            ])
+            let shown = try await openID.gateway.mustCLI(["idp", "show", "corp"])
+            let first = try #require(shown.firstRange(of: "-----BEGIN CERTIFICATE-----"))
+            let last = try #require(shown.firstRange(of: "-----END CERTIFICATE-----"))
+            let order = try JSONEncoder().encode(["certificate": String(shown[first.lowerBound..<last.upperBound]) + "\n"])
+            try await openID.control(String(decoding: order, as: UTF8.self))
+            #expect(try await examine(openID, "corp").state("client") == "ok")
             try await openID.expectAdmission(
                 openID.signIn("corp", as: "grace"), "Grace Hopper", user: "grace@corp.example")
         }

@@ -79,6 +79,28 @@ import Tunnels
         #expect(samples > 40)
     }
 
+    @Test func hostsThatAreCalledAreCounted() async throws {
+        let reply = try await scrape { state in
+            state.counters.outgoing = [
+                OutgoingHostCounters(
+                    host: "acme.okta.com", calls: 7, retries: 1, answers: [2: 5, 4: 1], failures: 1, withheld: 2, bytes: 900,
+                    seconds: 1.5, isOpen: false)
+            ]
+        }
+        for line in [
+            #"gatehouse_outgoing_calls_total{host="acme.okta.com"} 7"#,
+            #"gatehouse_outgoing_retries_total{host="acme.okta.com"} 1"#,
+            #"gatehouse_outgoing_failures_total{host="acme.okta.com"} 1"#,
+            #"gatehouse_outgoing_withheld_total{host="acme.okta.com"} 2"#,
+            #"gatehouse_outgoing_seconds_total{host="acme.okta.com"} 1.5"#,
+            #"gatehouse_outgoing_reachable{host="acme.okta.com"} 0"#,
+            #"gatehouse_outgoing_answers_total{host="acme.okta.com",status="4xx"} 1"#,
+        ] {
+            #expect(reply.body.contains(line + "\n"), "\(line)")
+        }
+        #expect(reply.body.contains("# TYPE gatehouse_outgoing_reachable gauge\n"))
+    }
+
     @Test func labelsAreEscaped() async throws {
         let reply = try await scrape { state in
             var tunnel = TunnelStatus.example(1)

@@ -5,7 +5,7 @@
         --redirect https://10.1.0.1/user/external --back-channel https://10.1.0.1/user/external/oidc/logout --ca gate.crt
 
 Everybody's password is "secret". POST /control with a JSON object changes how it behaves: {"token": "throttle"},
-{"claims": {"aud": "another"}}, {"rotate": true}, {"logout": "ada"}; {"reset": true} puts all back. GET /control says what
+{"claims": {"aud": "another"}}, {"certificate": PEM}, {"rotate": true}, {"logout": "ada"}; {"reset": true} puts all back. GET /control says what
 it was asked. It keeps everything in memory and is for tests and demonstrations alone.
 """
 
@@ -22,7 +22,9 @@ import urllib.parse
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 TENANT = "5c4a1b1e-3a52-4d4b-9a3e-2f0d6d2f9a10"
@@ -42,6 +44,10 @@ PEOPLE = {
 
 def encoded(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decoded(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def number(value):
@@ -79,6 +85,7 @@ class Provider:
         self.asked = {}
         self.faults = {}
         self.logouts = []
+        self.certificate = None
 
     # Where things are.
 
@@ -358,6 +365,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def is_client(self, form):
         """Whether the client proved itself, by either way that the vendors take a secret."""
+        if "client_assertion" in form:
+            return self.is_assertion_good(form)
         given = self.headers.get("Authorization", "")
         if given.startswith("Basic "):
             halves = base64.b64decode(given[6:]).decode().split(":", 1)
@@ -365,6 +374,22 @@ class Handler(BaseHTTPRequestHandler):
         else:
             pair = (form.get("client_id"), form.get("client_secret"))
         return pair == (CLIENT_ID, CLIENT_SECRET)
+
+    def is_assertion_good(self, form):
+        """RFC 7523 §3, with the key of the certificate that was registered."""
+        provider = self.provider
+        if form.get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer":
+            return False
+        signed, signature = form["client_assertion"].rsplit(".", 1)
+        header, claims = (json.loads(decoded(part)) for part in signed.split("."))
+        certificate = x509.load_pem_x509_certificate(provider.certificate.encode())
+        try:
+            certificate.public_key().verify(decoded(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+        except InvalidSignature:
+            return False
+        now, place = time.time(), provider.origin + provider.places()[1]
+        return (header["alg"] == "RS256" and claims["iss"] == claims["sub"] == CLIENT_ID and claims["aud"] == place
+                and claims["iat"] <= now < claims["exp"] <= now + 3600 and claims["jti"])
 
     def give_tokens(self, form):
         provider = self.provider
@@ -394,6 +419,7 @@ class Handler(BaseHTTPRequestHandler):
         with provider.lock:
             if order.pop("reset", False):
                 provider.faults = {}
+            provider.certificate = order.pop("certificate", provider.certificate)
             if order.pop("rotate", False):
                 provider.keys = [Key()]
             logout, replay = order.pop("logout", None), order.pop("replay", False)

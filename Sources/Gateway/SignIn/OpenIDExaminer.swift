@@ -91,7 +91,8 @@ struct OpenIDExaminer {
             let keys = try await JSONWebKeySet(String(decoding: response.body, as: UTF8.self))
             let usable = keys.summary
             guard !usable.isEmpty else { return finding(.failed, "no key of it can verify signatures") }
-            return finding(.ok, "\(usable.count) of its keys can verify signatures: \(usable.joined(separator: ", "))")
+            return finding(
+                .ok, "\(usable.count) of its keys can verify signatures: \(usable.joined(separator: ", "))")
         } catch {
             return finding(.failed, "\(error)")
         }
