@@ -27,7 +27,8 @@ public enum IPAddress: Hashable, Sendable {
     }
 
     /// Reads 4 or 16 bytes in network byte order; nil for any other length.
-    public init?(bytes: some Collection<UInt8>) {
+    // Inlinable, for parsers of other modules read many: without it this goes through the collection's witness table.
+    @inlinable public init?(bytes: some Collection<UInt8>) {
         switch bytes.count {
         case 4: self = .v4(bytes.reduce(0) { $0 << 8 | UInt32($1) })
         case 16: self = .v6(bytes.reduce(0) { $0 << 8 | UInt128($1) })

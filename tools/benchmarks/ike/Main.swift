@@ -17,8 +17,9 @@ internal import Glibc
                 try fleet.obey()
             case "flood": say(try Flood.run(options))
             case "arithmetic": say("\(try Arithmetic.run(options))")
-            case "engine": say(try EnginePair.run(options))
-            default: throw Refusal("what is '\(what)'? fleet, flood, arithmetic or engine")
+            case "engine": say(try EnginePair.handshakes(options))
+            case "rekeys": say(try EnginePair.rekeys(options))
+            default: throw Refusal("what is '\(what)'? fleet, flood, arithmetic, engine or rekeys")
             }
         } catch {
             say("bench-ike: \(error)")
@@ -46,7 +47,7 @@ struct Options {
     var group = DHGroup.curve25519
     /// Addresses of ours, each with a socket.
     var lanes = 16
-    /// Repetitions, for `arithmetic` and `engine`.
+    /// Repetitions, for `arithmetic`, `engine` and `rekeys`.
     var count = 500
     /// First messages a second, and for how long, for `flood`.
     var rate = 50_000
