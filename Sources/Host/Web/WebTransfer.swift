@@ -67,6 +67,8 @@ final class WebTransfer: @unchecked Sendable {
         text(CURLOPT_PROTOCOLS_STR, "https")
         number(CURLOPT_FOLLOWLOCATION, 0)
         number(CURLOPT_NOSIGNAL, 1)
+        // A call that is given up must not wait for a name server that is silent: all others would wait with it.
+        number(CURLOPT_QUICK_EXIT, 1)
         number(CURLOPT_SSL_VERIFYPEER, 1)
         number(CURLOPT_SSL_VERIFYHOST, 2)
         number(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
