@@ -22,12 +22,12 @@ struct SignInPageTests {
             let certificate = lab.file("certificate")
             try await makeCertificate(certificate, name: "Provider")
             let titles = [
-                ("okta", "Corp"), ("entra", "Corp’s contractors & guests (Microsoft Entra ID)"),
+                ("corp", "Corp"), ("guests", "Corp’s contractors & guests (Microsoft Entra ID)"),
                 ("other", "Wohnungsgenossenschaftsverwaltungsgesellschaft"),
             ]
             for (name, title) in titles {
                 try await gateway.mustCLI([
-                    "idp", "add", name, "--title", title, "--identifier", "urn:" + name, "--service-url",
+                    "idp", "add", "saml", name, "--title", title, "--identifier", "urn:" + name, "--service-url",
                     "https://\(name).example/sign-in", "--certificate", certificate + ".crt",
                 ])
             }

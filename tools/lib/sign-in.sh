@@ -108,8 +108,8 @@ show_sign_in() {
     step "The gate is closed: nobody crosses who has not signed in"
     start_provider
     note "the company's identity provider: SimpleSAMLphp at $provider"
-    note "\$ gatehouse idp add corp --title Corp --metadata provider.xml"
-    gatehouse gateway idp add corp --title Corp --metadata "$folder/provider.xml" | tail -n 3 | indented
+    note "\$ gatehouse idp add saml corp --title Corp --metadata provider.xml"
+    gatehouse gateway idp add saml corp --title Corp --metadata "$folder/provider.xml" | tail -n 3 | indented
     note "\$ gatehouse gate enable"
     gatehouse gateway gate enable >/dev/null
     is_refused || die "The gate lets someone through who has not signed in."

@@ -48,8 +48,10 @@ actor SignInDesk: SignInAPI {
         providers().map { provider in
             SignInChoice(
                 id: provider.id, title: provider.title,
-                formOrigin: provider.serviceBinding == .post ? Self.origin(of: provider.serviceURL) : nil)
-        } + openIDProviders().map { SignInChoice(id: $0.id, title: $0.title) }
+                formOrigin: provider.serviceBinding == .post ? Self.origin(of: provider.serviceURL) : nil,
+                mustBeginThere: !provider.createsUsersOnRequest)
+        }
+            + openIDProviders().map { SignInChoice(id: $0.id, title: $0.title, mustBeginThere: !$0.createsUsers) }
     }
 
     func beginSignIn(provider id: String, browser: String) async throws(SignInProblem) -> AuthnRequest.Carrier {

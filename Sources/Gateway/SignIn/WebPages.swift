@@ -20,8 +20,8 @@ final class WebPages: Sendable {
     }
 
     private static let retryInterval = Duration.seconds(10)
-    /// How often the certificate's files are looked at.
-    private static let certificateInterval = Duration.seconds(60)
+    /// How often it is looked whether the certificate's files have changed and connections are still taken.
+    private static let checkInterval = Duration.seconds(60)
 
     init(
         _ pages: BootConfiguration.SignInPages, stateDirectory: String, desk: SignInDesk, journal: Journal,
@@ -48,10 +48,11 @@ final class WebPages: Sendable {
                 log.add(
                     .info, kind: "sign-in-pages", message: "The sign-in pages are at \(pages.address.origin)\(warning).")
                 state.withLock { $0.server = server }
-                while (try? await Task.sleep(for: Self.certificateInterval)) != nil { reload() }
+                while (try? await Task.sleep(for: Self.checkInterval)) != nil, server.isListening { reload() }
                 state.withLock { $0.server = nil }
                 await server.stop()
-                return
+                if Task.isCancelled { return }
+                tell("The sign-in pages no longer take connections; the log has the reason. They are served anew.")
             } catch {
                 tell("The sign-in pages cannot be served: \(error)")
                 try? await Task.sleep(for: Self.retryInterval)

@@ -22,13 +22,18 @@ enum Pages {
             choices.count == 1
             ? "Sign in with your company account to reach the private network."
             : "Choose where your company account is, to reach the private network."
+        let hint: HTML =
+            choices.contains(where: \.mustBeginThere)
+            ? """
+            <p class="hint">First time here? Begin in your company’s app portal: your first sign-in must start there.</p>
+            """ : ""
         return Page(
             "Sign in", icon: .door,
             """
             <h1>Sign in</h1>
             <p>\(lead)</p>
             <ul class="choices">\(buttons)</ul>
-            <p class="hint">First time here? Begin in your company’s app portal: your first sign-in must start there.</p>
+            \(hint)
             """)
     }
 
@@ -296,6 +301,7 @@ enum Assets {
         p:has(> .button) { margin-top: 1.5rem; }
         p:last-child { margin-bottom: 0; }
         ul { list-style: none; padding: 0; margin: 1.5rem 0; }
+        ul:last-child { margin-bottom: .5rem; }
         .choices li + li { margin-top: .625rem; }
         .button {
           display: block; width: 100%; padding: .75rem 1rem; border: 1px solid transparent; border-radius: .625rem;

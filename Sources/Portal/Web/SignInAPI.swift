@@ -52,11 +52,14 @@ public struct SignInChoice: Hashable, Sendable {
     public var title: String
     /// Scheme, host and port of where its forms are posted to; nil when it is asked by redirect.
     public var formOrigin: String?
+    /// Whether somebody's first sign-in must begin at the provider.
+    public var mustBeginThere: Bool
 
-    public init(id: String, title: String, formOrigin: String? = nil) {
+    public init(id: String, title: String, formOrigin: String? = nil, mustBeginThere: Bool = true) {
         self.id = id
         self.title = title
         self.formOrigin = formOrigin
+        self.mustBeginThere = mustBeginThere
     }
 }
 

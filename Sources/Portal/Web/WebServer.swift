@@ -127,6 +127,9 @@ public final class WebServer: Sendable {
         return true
     }
 
+    /// Whether it takes connections on every address. A fault of the kernel's, such as too many open files, can end that.
+    public var isListening: Bool { listeners.withLock { !$0.isEmpty && $0.allSatisfy(\.channel.isActive) } }
+
     /// Accepts no more, and closes what is open after a moment.
     public func stop() async {
         let all = listeners.withLock { listeners in

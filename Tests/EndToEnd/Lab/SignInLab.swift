@@ -37,7 +37,7 @@ struct SignInLab: Sendable {
             try await lab.waitForPing()
             try await gateway.mustCLI(["gate", "enable"])
             try await gateway.mustCLI(
-                ["idp", "add", "corp", "--title", "Corp", "--metadata", signIn.metadataFile()])
+                ["idp", "add", "saml", "corp", "--title", "Corp", "--metadata", signIn.metadataFile()])
             #expect(try await signIn.isRefused(), "the gate lets someone through who has not signed in")
             try await body(signIn)
         }

@@ -58,6 +58,9 @@ import Testing
         gateway.with { $0.choices = [SignInChoice(id: "okta", title: "Okta <1>")] }
         let one = await ask("/")
         #expect(one.status == 200 && one.body.contains(#"href="/user/sign-in/okta">Sign in with Okta &lt;1&gt;</a>"#))
+        #expect(await ask("/").body.contains("your first sign-in must start there"))
+        gateway.with { $0.choices[0].mustBeginThere = false }
+        #expect(await !ask("/").body.contains("First time here?"))
         gateway.with { $0.choices.append(SignInChoice(id: "entra", title: "Entra ID")) }
         let two = await ask("/")
         #expect(two.body.contains(#"href="/user/sign-in/okta">Okta"#))

@@ -113,7 +113,9 @@ struct WebServerTests {
                 for socket in sockets where socket >= 0 { close(socket) }
             }
             try await Task.sleep(for: .milliseconds(20))
+            #expect(fixture.server.isListening)
             await fixture.stop()
+            #expect(!fixture.server.isListening)
             knocking.cancel()
             await knocking.value
         }
