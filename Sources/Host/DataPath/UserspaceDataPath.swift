@@ -9,8 +9,9 @@ public import Tunnels
 /// a tunnel.
 ///
 /// Two threads work: the ``IOLoop`` opens what comes in, one of its own seals what goes out. Neither locks anything on
-/// the way; changes are jobs in their queues, and the calls below return once the change is live. The outer packets are
-/// sent with DF clear, as AWS asks, with TTL 64 and with the inner packet's DSCP and ECN.
+/// the way; changes are jobs in their queues, done in the order of the calls. What opens or installs something returns once
+/// it is live; what switches over or removes does not wait, for nobody needs its result and waiting costs more than the
+/// change. The outer packets are sent with DF clear, as AWS asks, with TTL 64 and with the inner packet's DSCP and ECN.
 ///
 /// A path that is a NAT path carries ESP in UDP, any other needs raw ESP sockets. Both forms are accepted for every SA.
 public final class UserspaceDataPath: DataPath {
@@ -150,18 +151,20 @@ public final class UserspaceDataPath: DataPath {
             throw Self.isShutDown("installing an SA")
         }
         book.withLock { $0.children[spiIn] = Entry(interface: interface, tally: tally) }
-        if isActive { await useOutbound(spiIn: spiIn) }
+        if isActive { switchOutbound(to: spiIn) }
     }
 
-    public func useOutbound(spiIn: UInt32) async {
+    public func useOutbound(spiIn: UInt32) async { switchOutbound(to: spiIn) }
+
+    private func switchOutbound(to spiIn: UInt32) {
         let outbound = outbound
-        await thread.run { outbound.use(spiIn) }
+        thread.perform { outbound.use(spiIn) }
     }
 
     public func remove(spiIn: UInt32) async {
         let (inbound, outbound) = (inbound, outbound)
-        await thread.run { outbound.remove(spiIn) }
-        await loop.thread.run { inbound.remove(spiIn) }
+        thread.perform { outbound.remove(spiIn) }
+        loop.thread.perform { inbound.remove(spiIn) }
         book.withLock { $0.children[spiIn] = nil }
     }
 

@@ -56,12 +56,13 @@ final class EventThread: Sendable {
     /// Runs `job` on the thread, after those that were given before. False once the thread is stopping.
     @discardableResult
     func perform(_ job: @escaping @Sendable () -> Void) -> Bool {
-        let isTaken = queue.withLock { queue in
-            guard !queue.isClosed else { return false }
+        let (isTaken, isFirst) = queue.withLock { queue in
+            guard !queue.isClosed else { return (false, false) }
             queue.jobs.append(job)
-            return true
+            return (true, queue.jobs.count == 1)
         }
-        if isTaken { clinux_wake_ring(wake.number) }
+        // Whoever put the first job in has rung for the others.
+        if isFirst { clinux_wake_ring(wake.number) }
         return isTaken
     }
 
