@@ -14,7 +14,7 @@ struct SignInTests {
             try await browser.examine("sign-in")
             try await browser.click("Sign in with Corp")
             try await browser.signInAtProvider("ada", Person.ada.password)
-            try await signIn.expectRefusal(browser, "Your first sign-in starts elsewhere", reason: "first sign-in must begin")
+            try await signIn.expectRefusal(browser, "Your first visit starts elsewhere", reason: "first sign-in must begin")
             try await browser.examine("unknown-user")
             #expect(try await !signIn.gateway.mustCLI(["user", "list"]).contains(Person.ada.email))
 

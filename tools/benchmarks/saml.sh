@@ -81,7 +81,7 @@ connector "$folder/gateway.yaml" vpc initiate "$customer" "${endpoints[0]}" "$lo
     aes128gcm16 sha256 14
 gatehouse aws1 connector add "$folder/aws1.yaml" >/dev/null
 gatehouse gateway connector add "$folder/gateway.yaml" >/dev/null
-gatehouse gateway idp add bench --identifier "$issuer" --service-url https://idp.example/sso \
+gatehouse gateway idp add saml bench --identifier "$issuer" --service-url https://idp.example/sso \
     --certificate "$folder/idp.crt" >/dev/null
 wait_for 30 "the tunnel" on client ping -q -n -c 1 -W 1 "$vpc" || die "The tunnel does not come up."
 gatehouse gateway gate enable >/dev/null

@@ -1,5 +1,6 @@
 public import Base
 public import Cryptography
+internal import HTTP
 internal import XML
 
 /// A request to an identity provider to sign somebody in (SAML core §3.4), on its way through the browser.
@@ -55,12 +56,12 @@ enum MessageCarrier {
             fields["RelayState"] = relayState
             return .form(action: url, fields: fields)
         case .redirect:
-            var query = field + "=" + Deflate.store(Array(text.utf8)).base64.queryEscaped
-            if let relayState { query += "&RelayState=" + relayState.queryEscaped }
+            var query = field + "=" + FormText.escape(Deflate.store(Array(text.utf8)).base64)
+            if let relayState { query += "&RelayState=" + FormText.escape(relayState) }
             if let key {
                 // The signature is over these very bytes (SAML bindings §3.4.4.1).
-                query += "&SigAlg=" + "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256".queryEscaped
-                query += "&Signature=" + (try key.signPKCS1(Array(query.utf8), hash: .sha256)).base64.queryEscaped
+                query += "&SigAlg=" + FormText.escape("http://www.w3.org/2001/04/xmldsig-more#rsa-sha256")
+                query += "&Signature=" + FormText.escape(try key.signPKCS1(Array(query.utf8), hash: .sha256).base64)
             }
             return .redirect(url + (url.contains("?") ? "&" : "?") + query)
         }
@@ -86,19 +87,5 @@ enum MessageCarrier {
         return text[..<place] + "<ds:Signature xmlns:ds=\"\(Names.signature)\">"
             + String(decoding: canonical, as: UTF8.self)
             + "<ds:SignatureValue>\(value.base64)</ds:SignatureValue></ds:Signature>" + text[place...]
-    }
-}
-
-extension String {
-    /// Percent-encoded for a query: all but letters, digits and `-._~`.
-    var queryEscaped: String {
-        var text: [UInt8] = []
-        for byte in utf8 {
-            let isPlain =
-                (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
-                || "-._~".utf8.contains(byte)
-            text += isPlain ? [byte] : [UInt8(ascii: "%")] + Array([byte].hexadecimal.uppercased().utf8)
-        }
-        return String(decoding: text, as: UTF8.self)
     }
 }

@@ -122,7 +122,7 @@ enum Pages {
         switch kind {
         case .unknownUser(let provider):
             (
-                "Your first sign-in starts elsewhere",
+                "Your first visit starts elsewhere",
                 [
                     "\(provider) knows you, but this gateway has not seen you before. The first time, begin in "
                         + "\(provider) itself:",

@@ -177,7 +177,7 @@ import Testing
     @Test func aRefusalIsAPageWithAReference() async {
         gateway.with { $0.problem = SignInProblem(.unknownUser(provider: "Okta"), reference: "K7Q4-9M2X") }
         let answer = await ask("/user/external/saml", "POST", form: ["SAMLResponse": "x"])
-        #expect(answer.status == 403 && answer.body.contains("Your first sign-in starts elsewhere"))
+        #expect(answer.status == 403 && answer.body.contains("Your first visit starts elsewhere"))
         gateway.with { $0.problem = SignInProblem(.unavailable, reference: "K7Q4-9M2X") }
         #expect(await ask("/user/external/saml", "POST", form: ["SAMLResponse": "x"]).status == 503)
     }
