@@ -120,11 +120,12 @@ extension Engine {
 
     /// RFC 7296 §2.8: an SA is never used beyond its lifetime.
     private mutating func childExpired(_ sa: inout IKESA, _ child: Child, _ words: String) {
-        let failure = Failure(.lifetimeExpired, words)
-        removeChild(&sa, child.spiIn, child.isLive ? failure : nil)
-        if let successor = successor(sa, of: child.spiIn) {
-            useOutbound(&sa, successor.spiIn)
-        }
+        let successor = successor(sa, of: child.spiIn)
+        // A rekey that has got as far as a new child is told of as what it is: traffic goes on.
+        if let successor { childReplacedByPeer(&sa, old: child.spiIn, by: successor.spiIn) }
+        let isLost = child.isLive && successor == nil
+        removeChild(&sa, child.spiIn, isLost ? Failure(.lifetimeExpired, words) : nil)
+        if let successor { useOutbound(&sa, successor.spiIn) }
         if sa.isEstablished, !child.isLingering { plan(.deleteChild(child.spiIn), &sa) }
     }
 }

@@ -67,6 +67,25 @@ struct ChildCollisionCases {
         s.expectOneOfEach()
     }
 
+    /// The old child has carried all that it may before A knows whose rekey stands: nothing is lost, and what takes its
+    /// place is told of.
+    @Test(arguments: sides)
+    func oldChildSpentMeanwhile(_ loser: Pair.Side) throws {
+        var s = try crossing(loser)
+        let old = try #require(s.pair.a.sending?.child.spiIn)
+        try s.deliver(to: .b)
+        try s.deliver(to: .a)
+        s.pair.give(.a, .childSpent(spiIn: old))
+        s.settle()
+        for side in Self.sides {
+            #expect(s.pair.childClosed(side).isEmpty)
+            let sending = try #require(s.pair[side].sending?.child.spiIn)
+            let isTold = s.pair.count(side) { if case .childRekeyed(sending, _) = $0 { true } else { false } } > 0
+            #expect(isTold, "\(side) sends on a child that nobody was told of")
+        }
+        s.expectOneOfEach()
+    }
+
     /// The answer to A is late: B has finished both exchanges before A knows how its own ended.
     @Test(arguments: sides)
     func delayedAnswer(_ loser: Pair.Side) throws {
