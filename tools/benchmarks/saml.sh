@@ -28,10 +28,13 @@ need_packages "${packages_of_lab[@]}" "${packages_to_build[@]}" /usr/lib/python3
 step "Building"
 build release gatehoused gatehouse bench-saml
 python=$builds/python3-saml/bin/python3
-if ! "$python" -c 'import onelogin.saml2' 2>/dev/null; then
+if ! "$python" -c 'import onelogin.saml2.response' 2>/dev/null; then
     step "Installing python3-saml"
-    python3 -m venv --system-site-packages "$builds/python3-saml"
+    # Debian's own Python, for which Debian's python3-xmlsec is.
+    rm -rf "$builds/python3-saml"
+    /usr/bin/python3 -m venv --system-site-packages "$builds/python3-saml"
     "$python" -m pip install -q --no-deps python3-saml==1.16.0 isodate==0.7.2
+    "$python" -c 'import onelogin.saml2.response' || die "python3-saml does not load; the reason stands above."
 fi
 
 folder=$(mktemp -d /tmp/gh-saml-XXXXXX)
@@ -57,10 +60,9 @@ declare -A values=()
 keep() { values[$1]+="$2 "; }
 for ((round = 1; round <= rounds; round++)); do
     step "Round $round of $rounds: verifying"
-    while read -r what value; do keep "$what" "$value"; done < <(
-        "$binaries/bench-saml" verify "$folder" "$issuer" "$acs" "$seconds"
-        "$python" "$peer" verify "$folder" "$issuer" "$acs" "$seconds"
-    )
+    "$binaries/bench-saml" verify "$folder" "$issuer" "$acs" "$seconds" >"$folder/round"
+    "$python" "$peer" verify "$folder" "$issuer" "$acs" "$seconds" >>"$folder/round"
+    while read -r what value; do keep "$what" "$value"; done <"$folder/round"
     note "ours $(awk '{ print int($NF) }' <<<"${values[ours]}"), bare $(awk '{ print int($NF) }' <<<"${values[bare]}"), \
 python3-saml $(awk '{ print int($NF) }' <<<"${values[peer]}") a second"
 done
@@ -90,9 +92,8 @@ start echo vpc python3 "$peer" echo "$vpc" 7
 step "$count sign-ins, $rate a second"
 # Warm, and proof that nobody passes unasked.
 ! on client ping -q -n -c 1 -W 1 "$vpc" >/dev/null || die "The gate lets someone through unasked."
-while read -r what value; do keep "$what" "$value"; done < <(
-    on client python3 "$peer" sign-ins "$folder" 10.1.0.1 443 "$vpc" "$rate" "$count"
-)
+on client python3 "$peer" sign-ins "$folder" 10.1.0.1 443 "$vpc" "$rate" "$count" >"$folder/round"
+while read -r what value; do keep "$what" "$value"; done <"$folder/round"
 [[ ${values[failed]} == "0 " ]] || die "Sign-ins failed: ${values[failed]}"
 sessions=$(gatehouse gateway session list --json | jq length)
 
