@@ -125,7 +125,7 @@ show_sign_in() {
     sign_in
     page_words | indented
     reference=$(grep -o '<strong>[0-9A-Z-]*' "$folder/page" | cut -d '>' -f 2)
-    page_says "Your first sign-in starts elsewhere" && [[ -n $reference ]] || die "She should be refused."
+    page_says "Your first visit starts elsewhere" && [[ -n $reference ]] || die "She should be refused."
     note "\$ gatehouse audit"
     gatehouse gateway audit | grep -F "$reference" | indented
     is_refused || die "The gate lets someone through who was refused."
