@@ -58,7 +58,7 @@ public struct WebURL: Hashable, Sendable, LosslessStringConvertible {
 
     /// The same URL with more of a query: `name=value` pairs, escaped.
     public func adding(_ pairs: [(String, String)]) -> WebURL {
-        let more = FormText.encode(pairs)
+        let more = FormEncoding.encode(pairs)
         let whole = (query.map { $0.isEmpty ? more : $0 + "&" + more }) ?? more
         return WebURL(host: host, port: port, path: path, query: whole)
     }

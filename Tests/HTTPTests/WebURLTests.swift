@@ -49,25 +49,6 @@ import Testing
     }
 }
 
-@Suite struct FormTextTests {
-    @Test func pairsAreRead() throws {
-        let pairs = try #require(FormText.decode("a=1&b=x%20y+z&a=2&c&d=%C3%A9=="))
-        #expect(pairs.map(\.name) == ["a", "b", "a", "c", "d"])
-        #expect(pairs.map(\.value) == ["1", "x y z", "2", "", "é=="])
-    }
-
-    @Test(arguments: ["a=%", "a=%4", "a=%zz", "a=%ff", "%c3=1", "a=%C3%28"])
-    func damagedTextsAreRefused(_ text: String) { #expect(FormText.decode(text) == nil) }
-
-    @Test func whatIsWrittenIsRead() throws {
-        let values = ["", "a b", "&=+%", "ü€😀", "\n\0", "~-._"]
-        let text = FormText.encode(values.map { ("k" + $0, $0) })
-        let read = try #require(FormText.decode(text))
-        #expect(read.map(\.value) == values && read.map(\.name) == values.map { "k" + $0 })
-        #expect(text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F })
-    }
-}
-
 @Suite struct AddressPolicyTests {
     @Test(arguments: [
         "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.255.255.255", "169.254.169.254", "172.16.0.1",

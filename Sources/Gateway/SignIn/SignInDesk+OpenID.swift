@@ -53,19 +53,14 @@ extension SignInDesk {
                         + "If that is right, remove the user and add it anew", at: address, reference: reference)
                 throw SignInProblem(.notAcceptable, reference: reference)
             }
-            _ = try await gatekeeper.admit(
-                person, at: address, mayCreateUser: provider.createsUsers,
-                sites: provider.sites.map { .only(Set($0)) } ?? .all, reference: reference)
+            try await admit(
+                person, at: address, mayCreateUser: provider.createsUsers, sites: provider.sites, title: provider.title,
+                reference: reference)
             try store.keep(subject: person.nameID, of: email, issuer: issuer)
         } catch let problem as SignInProblem {
             throw problem
-        } catch let refusal as AdmissionRefusal {
-            throw SignInProblem(Self.kind(of: refusal, title: provider.title), reference: reference)
         } catch {
-            log.add(
-                .error, kind: "sign-in-failed",
-                message: "\(person.nameID) could not be admitted at \(address) (\(reference)): \(error)")
-            throw SignInProblem(.unavailable, reference: reference)
+            throw failure(to: person, at: address, reference, error)
         }
     }
 

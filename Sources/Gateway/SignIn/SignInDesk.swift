@@ -79,32 +79,50 @@ actor SignInDesk: SignInAPI {
         message: [UInt8], relayState: String?, browser: String?, address: IPAddress
     ) async throws(SignInProblem) {
         let reference = Reference.text(random(8))
-        let visit = Visit(reference: reference, address: address, browser: browser, relayState: relayState)
+        let visit = Visit(browser: browser, relayState: relayState)
         let judged: Judged
         do throws(SAMLRefusal) {
             judged = try await judge(message, visit)
         } catch {
-            refuse(error, visit, provider: nil)
+            refuseSignIn("\(error)", at: address, reference: reference)
             throw SignInProblem(Self.kind(of: error), reference: reference)
         }
+        let provider = judged.provider
+        try await admit(
+            judged.response.subject, at: address, mayCreateUser: provider.createsUsersOnRequest, sites: provider.sites,
+            title: provider.title, reference: reference)
+    }
+
+    /// Admits whom a provider vouched for. What the person is told of a refusal is thrown; the audit trail has the rest.
+    ///
+    /// - Parameter title: what people call the provider.
+    func admit(
+        _ person: VerifiedSubject, at address: IPAddress, mayCreateUser: Bool, sites: [String]?, title: String,
+        reference: String
+    ) async throws(SignInProblem) {
         do {
             _ = try await gatekeeper.admit(
-                judged.response.subject, at: address, mayCreateUser: judged.provider.createsUsersOnRequest,
-                sites: judged.provider.sites.map { .only(Set($0)) } ?? .all, reference: reference)
+                person, at: address, mayCreateUser: mayCreateUser, sites: sites.map { .only(Set($0)) } ?? .all,
+                reference: reference)
         } catch let refusal as AdmissionRefusal {
-            throw SignInProblem(Self.kind(of: refusal, title: judged.provider.title), reference: reference)
+            throw SignInProblem(Self.kind(of: refusal, title: title), reference: reference)
         } catch {
-            log.add(
-                .error, kind: "sign-in-failed",
-                message: "\(judged.response.subject.nameID) could not be admitted at \(address) (\(reference)): \(error)")
-            throw SignInProblem(.unavailable, reference: reference)
+            throw failure(to: person, at: address, reference, error)
         }
     }
 
-    /// Where a sign-in comes from.
+    /// Our own fault, told of.
+    func failure(
+        to person: VerifiedSubject, at address: IPAddress, _ reference: String, _ error: any Error
+    ) -> SignInProblem {
+        log.add(
+            .error, kind: "sign-in-failed",
+            message: "\(person.nameID) could not be admitted at \(address) (\(reference)): \(error)")
+        return SignInProblem(.unavailable, reference: reference)
+    }
+
+    /// What came with an answer.
     private struct Visit: Sendable {
-        var reference: String
-        var address: IPAddress
         var browser: String?
         var relayState: String?
     }
@@ -151,15 +169,18 @@ actor SignInDesk: SignInAPI {
             }
             return .unsolicited
         }
-        guard
-            pending.find(
-                id, provider: provider.id, relayState: visit.relayState, browser: visit.browser, now: clock.now) != nil
-        else {
+        guard isOpen(id, provider, visit) else {
             throw SAMLRefusal(
                 .inResponseTo, "The response answers a request that is not open: it took too long, was answered before, "
                     + "or another browser sent it.")
         }
         return .answer(to: id)
+    }
+
+    /// Whether the request of that ID went to the provider through this browser, and waits for an answer.
+    private func isOpen(_ id: String, _ provider: IdentityProvider, _ visit: Visit) -> Bool {
+        pending.find(id, provider: provider.id, relayState: visit.relayState, browser: visit.browser, now: clock.now)
+            != nil
     }
 
     /// The last looks, and what must be kept before anyone is let in. Nothing else comes in between.
@@ -168,11 +189,9 @@ actor SignInDesk: SignInAPI {
     ) throws(SAMLRefusal) {
         if case .answer(let id) = expecting {
             // Verification took a moment, in which the same answer may have come twice.
-            guard
-                pending.find(
-                    id, provider: provider.id, relayState: visit.relayState, browser: visit.browser, now: clock.now)
-                    != nil
-            else { throw SAMLRefusal(.replay, "The request was answered a moment ago.") }
+            guard isOpen(id, provider, visit) else {
+                throw SAMLRefusal(.replay, "The request was answered a moment ago.")
+            }
             pending.finish(id)
         }
         let entry = try used.use(response, clockSkewSeconds: provider.clockSkewSeconds, now: clock.wall)
@@ -278,10 +297,6 @@ actor SignInDesk: SignInAPI {
         session.provider.flatMap { id in providers().first { $0.id == id } }
     }
 
-    private func refuse(_ refusal: SAMLRefusal, _ visit: Visit, provider: String?) {
-        refuseSignIn("\(refusal)", at: visit.address, reference: visit.reference)
-    }
-
     func refuseSignIn(_ reason: String, at address: IPAddress, reference: String) {
         record("sign-in-refused", subject: "\(address)", "\(reference), \(reason)")
         log.add(
@@ -308,7 +323,7 @@ actor SignInDesk: SignInAPI {
         }
     }
 
-    static func kind(of refusal: AdmissionRefusal, title: String) -> SignInProblem.Kind {
+    private static func kind(of refusal: AdmissionRefusal, title: String) -> SignInProblem.Kind {
         switch refusal {
         case .noEmail: .noAddress
         case .unknownUser, .noSuchUser: .unknownUser(provider: title)

@@ -19,6 +19,7 @@ final class WebPages: Sendable {
         var problem: String?
     }
 
+    /// A port that is taken, an address that is not there yet: what keeps the pages from being served may pass.
     private static let retryInterval = Duration.seconds(10)
     /// How often it is looked whether the certificate's files have changed and connections are still taken.
     private static let checkInterval = Duration.seconds(60)

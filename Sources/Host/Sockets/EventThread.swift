@@ -36,21 +36,8 @@ final class EventThread: Sendable {
         table = Table()
         _ = try HostFailure.check(clinux_events_watch(epoll.number, wake.number), "watching an event descriptor")
 
-        var thread = pthread_t()
-        let context = Unmanaged.passRetained(self)
-        let code = pthread_create(
-            &thread, nil,
-            { context in
-                guard let context else { return nil }
-                Unmanaged<EventThread>.fromOpaque(context).takeRetainedValue().run()
-                return nil
-            }, context.toOpaque())
-        guard code == 0 else {
-            context.release()
-            throw HostFailure("starting the thread \(name)", code: code)
-        }
-        let started = thread
-        queue.withLock { $0.thread = started }
+        let thread = try HostThread.start("the thread \(name)") { self.run() }
+        queue.withLock { $0.thread = thread }
     }
 
     /// Runs `job` on the thread, after those that were given before. False once the thread is stopping.

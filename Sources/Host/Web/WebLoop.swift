@@ -35,21 +35,8 @@ final class WebLoop: Sendable {
         _ = gh_curl_set_multi_number(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, 32)
         _ = gh_curl_set_multi_number(multi, CURLMOPT_MAXCONNECTS, 16)
 
-        var thread = pthread_t()
-        let context = Unmanaged.passRetained(self)
-        let code = pthread_create(
-            &thread, nil,
-            { context in
-                guard let context else { return nil }
-                Unmanaged<WebLoop>.fromOpaque(context).takeRetainedValue().run()
-                return nil
-            }, context.toOpaque())
-        guard code == 0 else {
-            context.release()
-            throw HostFailure("starting the thread for outgoing calls", code: code)
-        }
-        let started = thread
-        queue.withLock { $0.thread = started }
+        let thread = try HostThread.start("the thread for outgoing calls") { self.run() }
+        queue.withLock { $0.thread = thread }
     }
 
     /// The thread holds the loop while it runs: nothing is under way any more.

@@ -25,7 +25,7 @@ public struct AuthorizationAnswer: Sendable {
         guard query.utf8.count <= Self.queryLimit else {
             throw OpenIDRefusal(.answer, "The answer is longer than \(Self.queryLimit) bytes.")
         }
-        guard let pairs = FormText.decode(query) else {
+        guard let pairs = FormEncoding.decode(query) else {
             throw OpenIDRefusal(.answer, "The answer's query is damaged.")
         }
         let states = pairs.filter { $0.name == "state" }.map(\.value)

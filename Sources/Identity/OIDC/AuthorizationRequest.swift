@@ -70,19 +70,14 @@ public struct PendingLogins: Sendable {
     /// Sign-ins kept; the oldest go first.
     public static let limit = 20_000
 
-    private var logins: [String: PendingLogin] = [:]
-    private var order: [String] = []
-    private var head = 0
+    private var logins = PendingTable<PendingLogin>(limit: limit)
 
     public init() {}
 
     public var count: Int { logins.count }
 
     public mutating func add(_ request: AuthorizationRequest, now: Tick) {
-        while head < order.count, logins[order[head]].map({ $0.deadline <= now }) ?? true { dropFirst() }
-        if logins.count >= Self.limit { dropFirst() }
-        logins[request.state] = request.login
-        order.append(request.state)
+        logins.add(request.login, named: request.state, until: request.login.deadline, now: now)
     }
 
     /// The sign-in of that state, if this browser began it; there is none of it afterwards. Another browser's is left
@@ -90,17 +85,7 @@ public struct PendingLogins: Sendable {
     mutating func take(_ state: String, browser: String?, now: Tick) -> PendingLogin? {
         guard let login = logins[state], let browser, Secret(Array(login.browser.utf8)) == Secret(Array(browser.utf8))
         else { return nil }
-        logins[state] = nil
+        logins.remove(state)
         return login.deadline > now ? login : nil
-    }
-
-    private mutating func dropFirst() {
-        guard head < order.count else { return }
-        logins[order[head]] = nil
-        head += 1
-        if head > 1024, head * 2 > order.count {
-            order.removeFirst(head)
-            head = 0
-        }
     }
 }

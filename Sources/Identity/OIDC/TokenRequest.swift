@@ -39,7 +39,7 @@ public enum TokenRequest {
         switch provider.authentication {
         case .basic:
             // RFC 6749 §2.3.1: each part is form-encoded first.
-            let login = FormText.escape(provider.clientID) + ":" + FormText.escape(try secret())
+            let login = FormEncoding.escape(provider.clientID) + ":" + FormEncoding.escape(try secret())
             request.authorization = Secret(Array(("Basic " + Array(login.utf8).base64).utf8))
         case .post:
             form += [("client_id", provider.clientID), ("client_secret", try secret())]
@@ -50,7 +50,7 @@ public enum TokenRequest {
                 ("client_assertion", try assertion(provider, endpoint, entropy: entropy, now: now)),
             ]
         }
-        request.body = Secret(Array(FormText.encode(form).utf8))
+        request.body = Secret(Array(FormEncoding.encode(form).utf8))
         return request
     }
 

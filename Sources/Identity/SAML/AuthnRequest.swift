@@ -1,6 +1,5 @@
 public import Base
 public import Cryptography
-internal import HTTP
 internal import XML
 
 /// A request to an identity provider to sign somebody in (SAML core §3.4), on its way through the browser.
@@ -56,12 +55,12 @@ enum MessageCarrier {
             fields["RelayState"] = relayState
             return .form(action: url, fields: fields)
         case .redirect:
-            var query = field + "=" + FormText.escape(Deflate.store(Array(text.utf8)).base64)
-            if let relayState { query += "&RelayState=" + FormText.escape(relayState) }
+            var query = field + "=" + FormEncoding.escape(Deflate.store(Array(text.utf8)).base64)
+            if let relayState { query += "&RelayState=" + FormEncoding.escape(relayState) }
             if let key {
                 // The signature is over these very bytes (SAML bindings §3.4.4.1).
-                query += "&SigAlg=" + FormText.escape("http://www.w3.org/2001/04/xmldsig-more#rsa-sha256")
-                query += "&Signature=" + FormText.escape(try key.signPKCS1(Array(query.utf8), hash: .sha256).base64)
+                query += "&SigAlg=" + FormEncoding.escape("http://www.w3.org/2001/04/xmldsig-more#rsa-sha256")
+                query += "&Signature=" + FormEncoding.escape(try key.signPKCS1(Array(query.utf8), hash: .sha256).base64)
             }
             return .redirect(url + (url.contains("?") ? "&" : "?") + query)
         }

@@ -16,21 +16,17 @@ public struct PendingRequests: Sendable {
     /// Requests kept; the oldest go first.
     public static let limit = 20_000
 
-    private var requests: [String: Pending] = [:]
-    private var order: [String] = []
-    private var head = 0
+    private var requests = PendingTable<Pending>(limit: limit)
 
     public init() {}
 
     public var count: Int { requests.count }
 
     public mutating func add(_ request: AuthnRequest, to provider: String, from browser: String, now: Tick) {
-        expire(now)
-        if requests.count >= Self.limit { dropFirst() }
-        requests[request.id] = Pending(
-            provider: provider, relayState: request.relayState, browser: browser,
-            deadline: now + .seconds(Self.lifetimeSeconds))
-        order.append(request.id)
+        let deadline = now + .seconds(Self.lifetimeSeconds)
+        requests.add(
+            Pending(provider: provider, relayState: request.relayState, browser: browser, deadline: deadline),
+            named: request.id, until: deadline, now: now)
     }
 
     /// The request of that ID, if `browser` sent it, `provider` got it, and it came back with its RelayState. Stays
@@ -45,21 +41,7 @@ public struct PendingRequests: Sendable {
     }
 
     /// An answer was accepted: there is none after it.
-    public mutating func finish(_ id: String) { requests[id] = nil }
-
-    private mutating func expire(_ now: Tick) {
-        while head < order.count, requests[order[head]].map({ $0.deadline <= now }) ?? true { dropFirst() }
-    }
-
-    private mutating func dropFirst() {
-        guard head < order.count else { return }
-        requests[order[head]] = nil
-        head += 1
-        if head > 1024, head * 2 > order.count {
-            order.removeFirst(head)
-            head = 0
-        }
-    }
+    public mutating func finish(_ id: String) { requests.remove(id) }
 }
 
 /// Assertions that were accepted, kept until they could not be accepted any more: none is accepted twice

@@ -78,8 +78,8 @@ private func fuzzURL(_ text: String) {
         precondition(WebURL(url.description) == url, "a URL that reads otherwise when it is written")
         precondition(url.description.hasPrefix("https://") && !url.authority.contains("@"), "a URL that misleads")
     }
-    guard let pairs = FormText.decode(text) else { return }
-    let again = FormText.decode(FormText.encode(pairs.map { ($0.name, $0.value) }))
+    guard let pairs = FormEncoding.decode(text) else { return }
+    let again = FormEncoding.decode(FormEncoding.encode(pairs.map { ($0.name, $0.value) }))
     precondition(again?.map(\.value) == pairs.map(\.value), "a form that reads otherwise when it is written")
 }
 

@@ -128,7 +128,7 @@ import Testing
             to: provider, try LabProvider().configuration, redirectURI: "https://gate/user/external", browser: "B",
             entropy: (0..<96).map { UInt8($0) }, now: .zero)
         #expect(request.url.description.hasPrefix("https://op.lab.example/authorize?x=1&"))
-        let pairs = try #require(FormText.decode(request.url.query ?? ""))
+        let pairs = try #require(FormEncoding.decode(request.url.query ?? ""))
         let parameters = Dictionary(pairs.map { ($0.name, $0.value) }) { first, _ in first }
         #expect(parameters.count == pairs.count)
         #expect(parameters["state"] == request.state && parameters["nonce"] == request.login.nonce)

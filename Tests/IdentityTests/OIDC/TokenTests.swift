@@ -19,7 +19,7 @@ import Testing
 
     private func form(_ request: HTTPRequest) throws -> [String: String] {
         let text = String(decoding: try #require(request.body).exposedBytes, as: UTF8.self)
-        return Dictionary(try #require(FormText.decode(text)).map { ($0.name, $0.value) }) { $1 }
+        return Dictionary(try #require(FormEncoding.decode(text)).map { ($0.name, $0.value) }) { $1 }
     }
 
     private func request(_ change: (inout OpenIDProvider) -> Void) throws -> HTTPRequest {

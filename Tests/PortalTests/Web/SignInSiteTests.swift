@@ -36,7 +36,7 @@ import Testing
         host: String? = "gate.example.com", from address: String = "10.1.0.10", body: String? = nil
     ) async -> WebAnswer {
         let halves = path.split(separator: "?", maxSplits: 1).map(String.init)
-        let text = body ?? (form ?? [:]).map { "\($0)=\($1.queryEscaped)" }.joined(separator: "&")
+        let text = body ?? (form ?? [:]).map { "\($0)=\(FormEncoding.escape($1))" }.joined(separator: "&")
         return await site.answer(
             WebRequest(
                 method: method, path: halves[0], query: halves.count > 1 ? halves[1] : "", host: host, cookies: cookies,
@@ -295,12 +295,5 @@ import Testing
         now.current = Tick.zero + .seconds(3)
         #expect(await ask("/user/sign-in/okta").status == 303)
         #expect(await ask("/user/sign-in/okta").status == 429)
-    }
-}
-
-extension String {
-    /// Percent-encoded for a form.
-    fileprivate var queryEscaped: String {
-        addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
     }
 }
