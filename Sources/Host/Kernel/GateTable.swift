@@ -251,7 +251,22 @@ public struct GateTable: Sendable {
         var packets: UInt64 = 0
     }
 
+    /// The elements of a set. While the kernel makes room for many more or fewer, it moves them about, and a list that it
+    /// gives in pieces may have one twice in the place of another; such a list is asked for again.
     private func elements(of set: String) throws(NetlinkError) -> [Element] {
+        for _ in 0..<Self.listAttempts {
+            let found = try listedElements(of: set)
+            if Set(found.map { Key(key: $0.key, isEnd: $0.isEnd) }).count == found.count { return found }
+        }
+        throw NetlinkError(
+            operation: "reading the gate's set \(set)", errno: EAGAIN,
+            kernelText: "its elements were moved about while it was read, \(Self.listAttempts) times over",
+            kind: .unreadable)
+    }
+
+    private static let listAttempts = 20
+
+    private func listedElements(of set: String) throws(NetlinkError) -> [Element] {
         let request = Nftables.request(NFT_MSG_GETSETELEM) { writer in
             writer.attribute(NFTA_SET_ELEM_LIST_TABLE.rawValue, text: Ruleset.table)
             writer.attribute(NFTA_SET_ELEM_LIST_SET.rawValue, text: set)
