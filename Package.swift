@@ -88,6 +88,7 @@ let package = Package(
         room("Tunnels", ["Base", "Cryptography", "IKE", "JSONText", "XML", "Profiles", yams]),
         room("Identity", ["Base", "Cryptography", "HTTP", "JSONText", "Profiles", "XML", jwtKit, yams]),
         room("Access", ["Base", "Identity"]),
+        room("Vendors", ["Access", "Base", "Cryptography", "HTTP", "Identity", "JSONText", "Profiles", yams]),
 
         // Shells.
         room("Store", ["Access", "Base", "Cryptography", "Identity", "Tunnels", grdb]),
@@ -101,8 +102,8 @@ let package = Package(
         room(
             "Gateway",
             [
-                "Access", "Base", "Cryptography", "HTTP", "Identity", "IKE", "JSONText", "Tunnels", "Host", "Store",
-                "Portal", logging, yams,
+                "Access", "Base", "Cryptography", "HTTP", "Identity", "IKE", "JSONText", "Tunnels", "Vendors", "Host",
+                "Store", "Portal", logging, yams,
             ]),
         .executableTarget(
             name: "gatehoused", dependencies: ["Gateway", "Base", argumentParser, logging, unixSignals],
@@ -160,6 +161,7 @@ let package = Package(
         tests(
             "Tunnels", ["Base", "Cryptography", "IKE", "XML", "Profiles"],
             resources: [.copy("Samples"), .copy("Plans")]),
+        tests("Vendors", ["Access", "Base", "Cryptography", "HTTP", "Identity", "JSONText", "TestCertificates"]),
         tests("Identity", ["Base", "Cryptography", "HTTP", "JSONText", "XML"], resources: [.copy("Samples")]),
         tests("Store", ["Base", "Cryptography", "Identity", "IKE", "Tunnels", grdb]),
         tests(

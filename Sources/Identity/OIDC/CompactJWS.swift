@@ -1,3 +1,4 @@
+import Base
 import JSONText
 
 /// A signed token in its compact form (RFC 7515 §3.1), taken apart and not yet believed.

@@ -62,23 +62,21 @@ public enum TokenRequest {
             throw OpenIDRefusal(.configuration, "The key of ours for '\(provider.id)' is missing or cannot be used.")
         }
         // Entra finds the certificate by its fingerprint, others the key by its name.
-        let header = JSON.object([
-            .init("alg", .string("RS256")), .init("typ", .string("JWT")),
+        let header: [JSON.Member] = [
             .init("kid", .string(provider.keyID ?? certificate.thumbprint)),
             .init("x5t", .string(Base64URL.encode(Hash.digest(.sha1, [certificate.der])))),
-        ])
+        ]
         let issued = now.nanoseconds / 1_000_000_000 - Int64(leewaySeconds)
-        let claims = JSON.object([
+        let claims: [JSON.Member] = [
             .init("iss", .string(provider.clientID)), .init("sub", .string(provider.clientID)),
             .init("aud", .string(endpoint.description)), .init("jti", .string(Base64URL.encode(entropy))),
             .init("iat", .number(String(issued))), .init("nbf", .number(String(issued))),
             .init("exp", .number(String(issued + Int64(assertionSeconds)))),
-        ])
-        let signed = [header, claims].map { Base64URL.encode(Array($0.text().utf8)) }.joined(separator: ".")
-        guard let signature = try? key.signPKCS1(Array(signed.utf8), hash: .sha256) else {
+        ]
+        guard let text = try? SignedAssertion.text(header: header, claims: claims, key: key) else {
             throw OpenIDRefusal(.configuration, "The key of ours for '\(provider.id)' does not sign.")
         }
-        return signed + "." + Base64URL.encode(signature)
+        return text
     }
 
     private static func text(_ secret: Secret) -> String { String(decoding: secret.exposedBytes, as: UTF8.self) }

@@ -1,7 +1,7 @@
 /// The base64url alphabet without padding (RFC 4648 §5, RFC 7515 §2): one text for each value.
-enum Base64URL {
+public enum Base64URL {
     /// Nil for padding, blanks, the other alphabet's characters, an impossible length, and bits that say nothing.
-    static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+    public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
         guard text.count % 4 != 1 else { return nil }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count / 4 * 3 + 2)
@@ -28,7 +28,7 @@ enum Base64URL {
         return bits == 0 ? bytes : nil
     }
 
-    static func encode(_ bytes: some Sequence<UInt8>) -> String {
+    public static func encode(_ bytes: some Sequence<UInt8>) -> String {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
         var text: [UInt8] = []
         var bits: UInt32 = 0
