@@ -15,6 +15,13 @@ extension EndpointRecord {
         let fetchedUntil = max(fetchedAt, source.completedAt ?? fetchedAt) + .seconds(source.staleSeconds)
         if fetchedUntil <= now { return (.unknown(.sourceUnavailable), nil) }
         if observedUntil <= now { return (.unknown(.stale), nil) }
-        return (fact.outcome, min(observedUntil, fetchedUntil))
+        let until = min(observedUntil, fetchedUntil)
+        guard fact.restsOnAbsence, attribute != .agentInstalled else { return (fact.outcome, until) }
+        let installed = outcome(.agentInstalled, of: source, now: now)
+        switch installed.outcome {
+        case .value(.flag(true), _): return (fact.outcome, min(until, installed.until ?? until))
+        case .value, .notSupported: return (.unknown(.notEnrolled), nil)
+        case .unknown(let missing): return (.unknown(missing), nil)
+        }
     }
 }

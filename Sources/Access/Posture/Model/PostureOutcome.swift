@@ -48,10 +48,14 @@ public struct PostureFact: Hashable, Codable, Sendable {
     public var raw: String?
     /// A remark for people, such as `inferred` or `time of fetching, the source gives none`.
     public var note: String?
+    /// The value is good because nothing was found, such as no alert: it counts only while the same source says that its
+    /// agent is installed.
+    public var restsOnAbsence: Bool
 
-    public init(_ outcome: PostureOutcome, raw: String? = nil, note: String? = nil) {
+    public init(_ outcome: PostureOutcome, raw: String? = nil, note: String? = nil, restsOnAbsence: Bool = false) {
         self.outcome = outcome
         self.raw = raw
         self.note = note
+        self.restsOnAbsence = restsOnAbsence
     }
 }
