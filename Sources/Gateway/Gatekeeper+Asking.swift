@@ -69,9 +69,9 @@ extension Gatekeeper {
     }
 
     /// What the kernel has counted for everyone who is in; nothing while the gate is off.
-    func standings() -> [IPAddress: GateTable.Standing] {
+    func traffic() -> [IPAddress: GateTable.Traffic] {
         guard settings.isGateEnabled else { return [:] }
-        return (try? machine.table.standings()) ?? [:]
+        return (try? machine.table.traffic()) ?? [:]
     }
 
     func counters() -> [String: UInt64] {

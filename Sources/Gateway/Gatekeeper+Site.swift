@@ -28,7 +28,7 @@ extension Gatekeeper {
     func writeBootFile() {
         do {
             guard settings.isGateEnabled else { return try StateFile.remove(machine.bootPath) }
-            let text = Ruleset(gate: gate.plan, reaches: [:]).text
+            let text = Ruleset(gate: gate.plan).text
             try StateFile.replace(
                 machine.bootPath, with: "# The closed gate, until gatehoused has started. It writes this file itself.\n" + text)
         } catch {

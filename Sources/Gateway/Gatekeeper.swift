@@ -175,7 +175,7 @@ actor Gatekeeper {
             let effects = engine.wake(now: now)
             carryOut(effects, actor: "gatehoused", into: &batch)
             if effects.contains(.readTraffic) {
-                receive(.traffic(standings().mapValues(\.packetsOut)), into: &batch)
+                receive(.traffic(traffic().mapValues(\.packetsOut)), into: &batch)
             }
             if let leaseAt, leaseAt <= machine.clock.now { renewLease() }
             if let checkAt, checkAt <= machine.clock.now {
@@ -413,12 +413,12 @@ actor Gatekeeper {
                 try install(now)
                 if !isFirst { tellOfMending("\(part) was changed or removed by someone else and is restored") }
             } else {
-                let change = gate.difference(from: try machine.table.standings().mapValues(\.chain))
+                let change = gate.difference(from: try machine.table.standings(gate.places))
                 if !change.isEmpty {
                     do throws(NetlinkError) {
                         try machine.table.apply(change, now: now)
                     } catch where error.kind == .refused {
-                        // Of the two entries of an address, one is not as the other.
+                        // An address stands in some of its sets and not in others.
                         try install(now)
                     }
                     if isForeign { tellOfMending("entries were changed by someone else and are as they should be again") }

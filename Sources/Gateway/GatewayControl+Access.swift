@@ -22,9 +22,9 @@ extension GatewayControl {
 
     func sessions() async -> [SessionStatus] {
         await gatekeeper.ask { keeper in
-            let standings = keeper.standings()
+            let traffic = keeper.traffic()
             return keeper.engine.sessions.values.sorted { $0.id < $1.id }.map {
-                keeper.status($0, standings[$0.address])
+                keeper.status($0, traffic[$0.address])
             }
         } ?? []
     }
@@ -170,11 +170,11 @@ extension GatewayControl {
 }
 
 extension Gatekeeper {
-    func status(_ session: Session, _ standing: GateTable.Standing?) -> SessionStatus {
+    func status(_ session: Session, _ traffic: GateTable.Traffic?) -> SessionStatus {
         SessionStatus(
             session, user: session.user.flatMap { engine.users[$0] }, sites: engine.reach(of: session).sorted(),
-            bytesOut: standing?.bytesOut ?? 0, bytesIn: standing?.bytesIn ?? 0, packetsOut: standing?.packetsOut ?? 0,
-            packetsIn: standing?.packetsIn ?? 0)
+            bytesOut: traffic?.bytesOut ?? 0, bytesIn: traffic?.bytesIn ?? 0, packetsOut: traffic?.packetsOut ?? 0,
+            packetsIn: traffic?.packetsIn ?? 0)
     }
 
     func status(_ user: User) -> UserStatus {

@@ -70,18 +70,18 @@ struct SmallRandom {
         gate.put(address("10.1.0.2"), reaching: ["narrow"], until: Tick(nanoseconds: 5))
         gate.remove(address("10.1.0.2"))
         let first = gate.takeChange()
-        #expect(first.added.map(\.address) == [address("10.1.0.1")] && first.removed.isEmpty && first.rules != nil)
+        #expect(first.added.map(\.address) == [address("10.1.0.1")] && first.removed.isEmpty && first.rules == nil)
         #expect(gate.takeChange().isEmpty)
 
         gate.put(address("10.1.0.1"), reaching: ["narrow"], until: Tick(nanoseconds: 9))
         let second = gate.takeChange()
-        #expect(second.removed == [address("10.1.0.1")] && second.added.count == 1 && second.rules == nil)
+        #expect(second.removed == first.added && second.added.count == 1 && second.rules == nil)
         gate.remove(address("10.1.0.1"))
         gate.put(address("10.1.0.1"), reaching: ["narrow"], until: Tick(nanoseconds: 9))
         #expect(gate.takeChange().isEmpty)
     }
 
-    /// The same sessions make the same rules after a restart, in whatever order they come.
+    /// The same sessions make the same entries after a restart, in whatever order they come.
     @Test func numbersComeFromTheSites() {
         var one = Gate(plan)
         var other = Gate(plan)
@@ -93,16 +93,54 @@ struct SmallRandom {
             other.put(.v4(UInt32(number)), reaching: sites, until: .zero)
         }
         #expect(one.entries == other.entries && one.ruleset == other.ruleset)
-        #expect(one.difference(from: other.entries.mapValues { Ruleset.outboundChain($0.reach) }).isEmpty)
+        #expect(one.difference(from: other.entries.mapValues { .init(places: $0.places, isWhole: true) }).isEmpty)
+        #expect(Set(plan.numbers.values).count == 3 && plan.numbers == GatePlan(sites: plan.sites.reversed()).numbers)
+    }
+
+    /// Who comes in or goes changes elements of sets and no rule, so that one more costs what the first did.
+    @Test func whoIsInShapesNoRule() {
+        var gate = Gate(plan)
+        for number in 0..<50 {
+            gate.put(.v4(UInt32(number)), reaching: Set(["wide", "narrow", "late"].prefix(number % 4)), until: .zero)
+        }
+        #expect(gate.takeChange().rules == nil && gate.ruleset == Ruleset(gate: plan))
+    }
+
+    /// A session that may reach all the sites there are does not reach one that comes unless it is let there.
+    @Test func everywhereIsNotMoreThanWasAskedFor() {
+        var gate = Gate(plan)
+        gate.put(.v4(1), reaching: ["wide", "narrow", "late"], until: .zero)
+        gate.put(.v4(2), reaching: ["wide", "narrow", "late", "new"], until: .zero)
+        gate.put(.v4(3), reaching: ["narrow"], until: .zero)
+        #expect(gate.entries[.v4(1)]?.places == [.everywhere] && gate.entries[.v4(2)]?.places == [.everywhere])
+        _ = gate.takeChange()
+        var larger = plan
+        larger.sites.append(GatePlan.Site(id: "new", networks: [prefix("192.168.0.0/16")]))
+        gate.use(larger)
+        let change = gate.takeChange()
+        #expect(change.removed.map(\.address) == [.v4(1)] && change.removed.first?.places == [.everywhere])
+        #expect(change.added.first?.places == Set(plan.numbers.values.map(Gate.Place.site)))
+        #expect(gate.entries[.v4(2)]?.places == [.everywhere])
+        gate.use(plan)
+        #expect(gate.entries[.v4(1)]?.places == [.everywhere])
+        // Without any site there is nowhere to go.
+        gate.use(GatePlan())
+        #expect(gate.entries.values.allSatisfy { $0.places == [] })
     }
 
     @Test func whatTheKernelHasIsBroughtToWhatShouldBe() {
         var gate = Gate(plan)
         gate.put(.v4(1), reaching: ["narrow"], until: .zero)
         gate.put(.v4(2), reaching: ["narrow"], until: .zero)
-        let chain = Ruleset.outboundChain(gate.entries[.v4(1)]!.reach)
-        let change = gate.difference(from: [.v4(1): "elsewhere", .v4(3): chain])
-        #expect(Set(change.removed) == [.v4(1), .v4(3)] && Set(change.added.map(\.address)) == [.v4(1), .v4(2)])
+        gate.put(.v4(4), reaching: ["narrow"], until: .zero)
+        let places = gate.entries[.v4(1)]!.places
+        let change = gate.difference(from: [
+            .v4(1): .init(places: [.everywhere], isWhole: true), .v4(3): .init(places: places, isWhole: true),
+            .v4(4): .init(places: places, isWhole: false),
+        ])
+        #expect(Set(change.removed.map(\.address)) == [.v4(1), .v4(3), .v4(4)])
+        #expect(change.removed.first { $0.address == .v4(1) }?.places == [.everywhere])
+        #expect(Set(change.added.map(\.address)) == [.v4(1), .v4(2), .v4(4)])
     }
 
     /// Steps applied one by one make the new ruleset of the old one, and nothing is used before it is there.
@@ -117,9 +155,7 @@ struct SmallRandom {
                 sites: sites, exempt: random.next() % 2 == 0 ? [prefix("10.1.0.5/32")] : [],
                 interfaces: random.next() % 2 == 0 ? ["eth0"] : [], inbound: random.next() % 2 == 0 ? .all : .replies,
                 redirectPort: random.next() % 2 == 0 ? 80 : nil)
-            let reaches = Dictionary(
-                uniqueKeysWithValues: (0..<random.next() % 4).map { ($0, Set(names.prefix(Int($0)))) })
-            return Ruleset(gate: plan, reaches: reaches)
+            return Ruleset(gate: plan)
         }
         for _ in 0..<200 {
             let (old, new) = (some(), some())
@@ -147,8 +183,12 @@ struct SmallRandom {
             switch step {
             case .addCounter(let name): #expect(counters.insert(name).inserted)
             case .removeCounter(let name): #expect(counters.remove(name) != nil)
-            case .addSet(let set): #expect(sets.updateValue(set, forKey: set.name) == nil)
-            case .fillSet(let set): #expect(sets.updateValue(set, forKey: set.name) != nil)
+            case .addSet(let set):
+                #expect(sets.updateValue(set, forKey: set.name) == nil)
+                #expect(Self.chains(of: set).allSatisfy { chains[$0] != nil })
+            case .fillSet(let set):
+                #expect(sets.updateValue(set, forKey: set.name) != nil)
+                #expect(Self.chains(of: set).allSatisfy { chains[$0] != nil })
             case .removeSet(let name):
                 #expect(sets.removeValue(forKey: name) != nil && !isUsed(name))
             case .addChain(let chain):
@@ -164,6 +204,11 @@ struct SmallRandom {
 
         private func isUsed(_ name: String) -> Bool {
             chains.values.contains { $0.rules.contains { $0.statements.contains { Self.names($0).contains(name) } } }
+                || sets.values.contains { Self.chains(of: $0).contains(name) }
+        }
+
+        private static func chains(of set: Ruleset.NamedSet) -> [String] {
+            if case .leads(_, let leads) = set.content { leads.map(\.chain) } else { [] }
         }
 
         private func isThere(_ statement: Ruleset.Statement) -> Bool {
@@ -173,7 +218,7 @@ struct SmallRandom {
         private static func names(_ statement: Ruleset.Statement) -> [String] {
             switch statement {
             case .inputNotIn(let name), .source(_, let name), .destination(_, let name), .familyNotIn(let name),
-                .sourceVerdict(_, let name), .destinationVerdict(_, let name), .count(let name), .jump(let name),
+                .sourceLead(_, let name), .destinationLead(_, let name), .count(let name), .jump(let name),
                 .goto(let name):
                 [name]
             default: []

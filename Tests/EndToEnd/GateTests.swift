@@ -122,8 +122,8 @@ struct GateTests {
             try await gateway.mustCLI(["session", "admit", "10.1.0.77", "--for", "60s"])
             await gateway.kill()
             let entry = "elements = { \(Topology.client) "
-            let map = ["list", "map", "inet", "gatehouse", "sessions4"]
-            #expect(try await lab.must("nft", map, on: .gateway).contains(Topology.client), "\(entry)")
+            let set = ["list", "set", "inet", "gatehouse", "sessions4"]
+            #expect(try await lab.must("nft", set, on: .gateway).contains(Topology.client), "\(entry)")
             try await eventually("the lease is over", within: 45, every: .milliseconds(500)) {
                 try await !lab.must("nft", ["list", "set", "inet", "gatehouse", "lease"], on: .gateway).contains("expires")
             }
@@ -134,7 +134,7 @@ struct GateTests {
 
             try await gateway.start()
             #expect(try await gateway.sessions().map(\.address).contains(Topology.client))
-            #expect(try await lab.must("nft", map, on: .gateway).contains(Topology.client))
+            #expect(try await lab.must("nft", set, on: .gateway).contains(Topology.client))
             try await gateway.waitForOnline(within: 60)
             try await lab.waitForPing()
             #expect(await gateway.stop() == 0)

@@ -72,7 +72,7 @@ struct GateTableTests {
         gate.put(GateLab.client6, reaching: ["a", "b"], until: GateLab.soon)
         try table.install(gate.ruleset, Array(gate.entries.values), lease: .seconds(30), now: GateLab.now)
         try expectSame(table, gate)
-        #expect(gate.difference(from: try table.standings().mapValues(\.chain)).isEmpty)
+        #expect(gate.difference(from: try table.standings(gate.places)).isEmpty)
 
         // nft's own reading of our text makes the very same rules.
         let listed = try lab.gateway.exec("nft -s list table inet gatehouse")
@@ -86,7 +86,7 @@ struct GateTableTests {
             text.split(separator: "\n").filter { $0.contains("accept") || $0.contains("goto") || $0.contains("reject") || $0.contains("vmap") || $0.contains("redirect") }
         }
         #expect(rules(listed) == rules(relisted))
-        #expect(try table.standings().isEmpty)
+        #expect(try table.standings(gate.places).isEmpty && table.traffic().isEmpty)
     }
 
     @Test(
@@ -94,7 +94,8 @@ struct GateTableTests {
         arguments: [
             "flush ruleset", "flush chain inet gatehouse outbound", "delete table inet gatehouse",
             "insert rule inet gatehouse forward accept", "add rule inet gatehouse refuse accept",
-            "add element inet gatehouse exempt4 { 10.1.0.0/16 }", "delete element inet gatehouse remote4 { 10.2.0.0-10.3.255.255 }",
+            "add element inet gatehouse exempt4 { 10.1.0.0/16 }", "flush map inet gatehouse to4",
+            "delete element inet gatehouse remote4 { 10.2.0.0-10.3.255.255 }",
             "add chain inet gatehouse forward { policy drop; }",
         ])
     func foreignChange(command: String) async throws {
@@ -127,7 +128,7 @@ struct GateTableTests {
         #expect(lab.reaches("10.2.0.10", from: "10.1.0.10") && lab.reaches("fd02::10", from: "fd01::10"))
         #expect(!lab.reaches("10.3.0.10", from: "10.1.0.10"), "another site is open")
         #expect(!lab.reaches("10.2.0.10", from: "10.1.0.11"), "another address is in")
-        let standing = try #require(try table.standings()[GateLab.client4])
+        let standing = try #require(try table.traffic()[GateLab.client4])
         #expect(standing.packetsOut == 2 && standing.packetsIn == 1 && standing.bytesOut == 2 * 84)
 
         gate.put(GateLab.client4, reaching: ["b"], until: GateLab.soon)
@@ -195,9 +196,51 @@ struct GateTableTests {
         gate.remove(GateLab.other4)
         let change = gate.takeChange()
         #expect(throws: NetlinkError.self) { try table.apply(change, now: GateLab.now) }
-        #expect(try table.standings().count == 1)
-        try table.apply(gate.difference(from: try table.standings().mapValues(\.chain)), now: GateLab.now)
-        #expect(try table.standings().isEmpty)
+        #expect(try table.standings(gate.places).count == 1)
+        try table.apply(gate.difference(from: try table.standings(gate.places)), now: GateLab.now)
+        #expect(try table.standings(gate.places).isEmpty)
+    }
+
+    @Test("Sites come and go under those who are in")
+    func sitesChange() throws {
+        let lab = try GateLab()
+        let table = try lab.table()
+        var gate = Gate(GatePlan(sites: Array(GateLab.plan.sites.prefix(1))))
+        gate.put(GateLab.client4, reaching: ["a"], until: GateLab.soon)
+        gate.put(GateLab.other4, reaching: ["a", "b"], until: GateLab.soon)
+        try table.install(gate.ruleset, Array(gate.entries.values), lease: .seconds(30), now: GateLab.now)
+        _ = gate.takeChange()
+        for _ in 0..<2 {
+            gate.use(GateLab.plan)
+            try table.apply(gate.takeChange(), now: GateLab.now)
+            try expectSame(table, gate)
+            #expect(gate.difference(from: try table.standings(gate.places)).isEmpty)
+            #expect(lab.reaches("10.2.0.10", from: "10.1.0.10") && !lab.reaches("10.3.0.10", from: "10.1.0.10"))
+            #expect(lab.reaches("10.2.0.10", from: "10.1.0.11") && lab.reaches("10.3.0.10", from: "10.1.0.11"))
+            gate.use(GatePlan(sites: Array(GateLab.plan.sites.suffix(1))))
+            try table.apply(gate.takeChange(), now: GateLab.now)
+            try expectSame(table, gate)
+            #expect(gate.difference(from: try table.standings(gate.places)).isEmpty)
+            #expect(!lab.reaches("10.3.0.10", from: "10.1.0.10") && lab.reaches("10.3.0.10", from: "10.1.0.11"))
+        }
+    }
+
+    @Test("An address that stands in some of its sets only is seen")
+    func halfAnEntry() throws {
+        let lab = try GateLab()
+        let table = try lab.table()
+        var gate = Gate(GateLab.plan)
+        gate.put(GateLab.client4, reaching: ["a"], until: GateLab.soon)
+        try table.install(gate.ruleset, Array(gate.entries.values), lease: .seconds(30), now: GateLab.now)
+        let site = Ruleset.set(of: try #require(gate.entries[GateLab.client4]?.places.first), .ipv4)
+        for command in [
+            "delete element inet gatehouse replies4 { 10.1.0.10 }", "add element inet gatehouse replies4 { 10.1.0.10 timeout 1h }",
+            "delete element inet gatehouse \(site) { 10.1.0.10 }", "add element inet gatehouse everywhere4 { 10.1.0.10 timeout 1h }",
+        ] {
+            try lab.gateway.exec("nft '\(command)'")
+            let isMended = command == "add element inet gatehouse replies4 { 10.1.0.10 timeout 1h }"
+            #expect(gate.difference(from: try table.standings(gate.places)).isEmpty == isMended)
+        }
     }
 
     @Test("Many entries go in and out in large transactions")
@@ -208,15 +251,15 @@ struct GateTableTests {
         let first = try #require(IPAddress("172.16.0.1"))
         let first6 = try #require(IPAddress("fd01::1:0:0:1"))
         for number in 0..<25_000 {
-            gate.put((number % 2 == 0 ? first : first6).advanced(by: number), reaching: number % 3 == 0 ? ["a"] : ["b"], until: GateLab.soon)
+            gate.put((number % 2 == 0 ? first : first6).advanced(by: number), reaching: [["a"], ["b"], ["a", "b"], []][number % 4], until: GateLab.soon)
         }
         _ = gate.takeChange()
         try table.install(gate.ruleset, Array(gate.entries.values), lease: .seconds(30), now: GateLab.now)
-        #expect(try table.standings().count == 25_000)
-        #expect(gate.difference(from: try table.standings().mapValues(\.chain)).isEmpty)
+        #expect(try table.standings(gate.places).count == 25_000 && table.traffic().count == 25_000)
+        #expect(gate.difference(from: try table.standings(gate.places)).isEmpty)
         for address in gate.entries.keys.prefix(20_000) { gate.remove(address) }
         try table.apply(gate.takeChange(), now: GateLab.now)
-        #expect(gate.difference(from: try table.standings().mapValues(\.chain)).isEmpty)
+        #expect(gate.difference(from: try table.standings(gate.places)).isEmpty)
     }
 
     @Test("Connections of one address towards one side are forgotten, and no others")

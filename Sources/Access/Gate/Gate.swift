@@ -5,44 +5,64 @@ public import Base
 /// Changes are made one by one and come out together, as one ``Change`` that makes the kernel's table follow.
 public struct Gate: Sendable {
     public private(set) var plan: GatePlan
+    /// What the plan makes; who comes in or goes does not change it.
     public private(set) var ruleset: Ruleset
     public private(set) var entries: [IPAddress: Entry] = [:]
-    /// The combinations of sites in use, by number. The number comes from the sites, so that after a restart the same
-    /// sessions make the same rules.
-    private var reaches: [UInt64: Set<String>] = [:]
-    private var numbers: [Set<String>: UInt64] = [:]
+    /// What was asked for each entry: its places follow from that and the plan.
+    private var sites: [IPAddress: Set<String>] = [:]
+    private var numbers: [String: UInt64]
     /// What the kernel has, as far as it differs: the entries before the first change, nil where there was none.
     private var before: [IPAddress: Entry?] = [:]
     private var rulesBefore: Ruleset?
 
     public init(_ plan: GatePlan) {
         self.plan = plan
-        ruleset = Ruleset(gate: plan, reaches: [:])
+        ruleset = Ruleset(gate: plan)
+        numbers = plan.numbers
+    }
+
+    /// Where an address may go.
+    public enum Place: Hashable, Sendable {
+        /// Every site that there is. Most may, and this keeps them at one place however many sites there are.
+        case everywhere
+        /// One site, by its number (``GatePlan/numbers``).
+        case site(UInt64)
     }
 
     /// One address that may pass.
     public struct Entry: Hashable, Sendable {
         public var address: IPAddress
-        /// Stands for the sites that it may reach, see ``Ruleset/outboundChain(_:)``.
-        public var reach: UInt64
+        public var places: Set<Place>
         /// When the kernel lets it go by itself.
         public var until: Tick
 
-        public init(address: IPAddress, reach: UInt64, until: Tick) {
+        public init(address: IPAddress, places: Set<Place>, until: Tick) {
             self.address = address
-            self.reach = reach
+            self.places = places
             self.until = until
+        }
+    }
+
+    /// How an address stands in the kernel.
+    public struct Standing: Hashable, Sendable {
+        public var places: Set<Place>
+        /// Whether it stands both among those who may send and among those who may receive.
+        public var isWhole: Bool
+
+        public init(places: Set<Place> = [], isWhole: Bool) {
+            self.places = places
+            self.isWhole = isWhole
         }
     }
 
     /// What changes in the kernel, all in one transaction.
     public struct Change: Hashable, Sendable {
         public var rules: RulesetDifference?
-        /// Entries that go, also those that stand again in ``added`` with something else.
-        public var removed: [IPAddress] = []
+        /// Entries that go, as they stand; also those that stand again in ``added`` with something else.
+        public var removed: [Entry] = []
         public var added: [Entry] = []
 
-        public init(rules: RulesetDifference? = nil, removed: [IPAddress] = [], added: [Entry] = []) {
+        public init(rules: RulesetDifference? = nil, removed: [Entry] = [], added: [Entry] = []) {
             self.rules = rules
             self.removed = removed
             self.added = added
@@ -53,22 +73,15 @@ public struct Gate: Sendable {
 
     /// Lets an address reach these sites and no others.
     public mutating func put(_ address: IPAddress, reaching sites: Set<String>, until: Tick) {
-        let reach: UInt64
-        if let known = numbers[sites] {
-            reach = known
-        } else {
-            reach = freeNumber(for: sites)
-            numbers[sites] = reach
-            reaches[reach] = sites
-            follow()
-        }
         touch(address)
-        entries[address] = Entry(address: address, reach: reach, until: until)
+        self.sites[address] = sites
+        entries[address] = Entry(address: address, places: places(of: sites), until: until)
     }
 
     /// Lets an address reach nothing.
     public mutating func remove(_ address: IPAddress) {
         touch(address)
+        sites[address] = nil
         entries[address] = nil
     }
 
@@ -76,18 +89,25 @@ public struct Gate: Sendable {
     public mutating func use(_ plan: GatePlan) {
         guard plan != self.plan else { return }
         self.plan = plan
-        // A good moment to drop the combinations that nobody has any more.
-        let used = Set(entries.values.map(\.reach))
-        reaches = reaches.filter { used.contains($0.key) }
-        numbers = numbers.filter { used.contains($0.value) }
-        follow()
+        rulesBefore = rulesBefore ?? ruleset
+        ruleset = Ruleset(gate: plan)
+        let numbers = plan.numbers
+        guard numbers != self.numbers else { return }
+        self.numbers = numbers
+        // Every site is another set of sites now.
+        for (address, entry) in entries {
+            let places = places(of: sites[address] ?? [])
+            guard places != entry.places else { continue }
+            touch(address)
+            entries[address]?.places = places
+        }
     }
 
     /// All that has changed since this was last asked.
     public mutating func takeChange() -> Change {
         var change = Change()
         for (address, old) in before where entries[address] != old {
-            if old != nil { change.removed.append(address) }
+            if let old { change.removed.append(old) }
             if let new = entries[address] { change.added.append(new) }
         }
         if let rulesBefore {
@@ -99,33 +119,28 @@ public struct Gate: Sendable {
         return change
     }
 
-    /// What makes a table with these rules, in which these addresses lead to these chains, the one that should be.
-    public func difference(from standing: [IPAddress: String]) -> Change {
+    /// The places that there are, for a look at who stands where.
+    public var places: [Place] { [.everywhere] + numbers.values.sorted().map(Place.site) }
+
+    /// What makes a table with these rules, in which these addresses stand so, the one that should be.
+    public func difference(from standing: [IPAddress: Standing]) -> Change {
         var change = Change()
-        for (address, chain) in standing
-        where entries[address].map({ Ruleset.outboundChain($0.reach) != chain }) ?? true {
-            change.removed.append(address)
+        func isRight(_ entry: Entry, _ standing: Standing?) -> Bool {
+            standing?.isWhole == true && standing?.places == entry.places
         }
-        for (address, entry) in entries where standing[address] != Ruleset.outboundChain(entry.reach) {
-            change.added.append(entry)
+        for (address, found) in standing where entries[address].map({ !isRight($0, found) }) ?? true {
+            change.removed.append(Entry(address: address, places: found.places, until: .zero))
         }
+        for (address, entry) in entries where !isRight(entry, standing[address]) { change.added.append(entry) }
         return change
+    }
+
+    private func places(of sites: Set<String>) -> Set<Place> {
+        if !numbers.isEmpty, numbers.keys.allSatisfy(sites.contains) { return [.everywhere] }
+        return Set(sites.compactMap { numbers[$0].map(Place.site) })
     }
 
     private mutating func touch(_ address: IPAddress) {
         if before[address] == nil { before[address] = .some(entries[address]) }
-    }
-
-    /// FNV-1a of the names, and the next free one where two combinations meet.
-    private func freeNumber(for sites: Set<String>) -> UInt64 {
-        var number: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in sites.sorted().joined(separator: ",").utf8 { number = (number ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        while reaches[number] != nil { number &+= 1 }
-        return number
-    }
-
-    private mutating func follow() {
-        rulesBefore = rulesBefore ?? ruleset
-        ruleset = Ruleset(gate: plan, reaches: reaches)
     }
 }

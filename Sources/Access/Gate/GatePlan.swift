@@ -46,6 +46,20 @@ public struct GatePlan: Hashable, Sendable {
         case all
     }
 
+    /// A number for each site, which its sets and chains are named after. It comes from the site's ID (FNV-1a), so that
+    /// after a restart the same sites make the same rules; of two that meet, the later takes the next free one.
+    public var numbers: [String: UInt64] {
+        var result: [String: UInt64] = [:]
+        var taken: Set<UInt64> = []
+        for site in sites where result[site.id] == nil {
+            var number: UInt64 = 0xcbf2_9ce4_8422_2325
+            for byte in site.id.utf8 { number = (number ^ UInt64(byte)) &* 0x100_0000_01b3 }
+            while !taken.insert(number).inserted { number &+= 1 }
+            result[site.id] = number
+        }
+        return result
+    }
+
     /// The addresses that really are behind some of the sites: where networks overlap, the routing table gives an
     /// address to the longest prefix, and to the first of equals.
     public func ranges(of ids: Set<String>, _ family: IPAddress.Family) -> [AddressRange] {

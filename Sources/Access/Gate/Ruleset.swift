@@ -34,8 +34,25 @@ public struct Ruleset: Hashable, Sendable {
             case interfaces([String])
             /// Families (`ipv4`, `ipv6`), each element with a time limit. Filled at run time.
             case lease
-            /// Single addresses, each with a verdict, a time limit and a counter. Filled at run time.
-            case verdicts(IPAddress.Family)
+            /// Single addresses, each with a time limit and, where it counts, a counter of packets. Filled at run time.
+            ///
+            /// They are members of a set and no keys of a verdict map, because the kernel walks a whole verdict map again
+            /// whenever an element that leads to a chain is added (`nft_lookup_validate`): what one more costs would grow
+            /// with those that are there.
+            case addresses(IPAddress.Family, counts: Bool)
+            /// Address ranges, each with the chain that it leads to: in order, none overlapping another.
+            case leads(IPAddress.Family, [Lead])
+        }
+
+        /// One step of the way: these addresses go on in that chain.
+        public struct Lead: Hashable, Sendable {
+            public var range: AddressRange
+            public var chain: String
+
+            public init(_ range: AddressRange, to chain: String) {
+                self.range = range
+                self.chain = chain
+            }
         }
     }
 
@@ -81,9 +98,9 @@ public struct Ruleset: Hashable, Sendable {
         case tcp
         case tcpDestinationPort(UInt16)
         case connection(ConnectionStates, isNegated: Bool)
-        /// Looks the source address up and does what stands with it; no match when it is not there.
-        case sourceVerdict(IPAddress.Family, map: String)
-        case destinationVerdict(IPAddress.Family, map: String)
+        /// Goes on in the chain that the source address leads to; no match when it leads nowhere.
+        case sourceLead(IPAddress.Family, map: String)
+        case destinationLead(IPAddress.Family, map: String)
         /// Counts the packet in one of the table's counters.
         case count(String)
         case accept

@@ -1,10 +1,11 @@
 /// What makes one ruleset of another, as steps that a single transaction carries out in their order.
 ///
-/// Elements of maps are not among them: they belong between ``building`` and ``clearing``, so that an element never leads
-/// to a chain that is not there.
+/// The addresses that are in are not among them: they belong between ``building`` and ``clearing``, when every set that
+/// they stand in or leave is there.
 public struct RulesetDifference: Hashable, Sendable {
     public enum Step: Hashable, Sendable {
         case addCounter(String)
+        /// Makes the set, with its elements; one that leads to chains is empty at first, since they may not be there yet.
         case addSet(Ruleset.NamedSet)
         /// Makes a set hold just these elements.
         case fillSet(Ruleset.NamedSet)
@@ -30,12 +31,13 @@ public struct RulesetDifference: Hashable, Sendable {
         // none ever does.
         for set in new.sets {
             switch oldSets[set.name] {
-            case nil: building.append(.addSet(set))
+            case nil: building.append(.addSet(set.withoutLeads))
             case set?: break
-            case _?: building.append(.fillSet(set))
+            case _?: if !set.leads { building.append(.fillSet(set)) }
             }
         }
         building += new.chains.filter { oldChains[$0.name] == nil }.map(Step.addChain)
+        building += new.sets.filter { $0.leads && (oldSets[$0.name] ?? $0.withoutLeads) != $0 }.map(Step.fillSet)
         for chain in new.chains where oldChains[chain.name]?.rules ?? [] != chain.rules {
             building.append(.fillChain(chain))
         }
@@ -48,5 +50,17 @@ public struct RulesetDifference: Hashable, Sendable {
         let kept = Set(new.sets.map(\.name))
         clearing += old.sets.filter { !kept.contains($0.name) }.map { .removeSet($0.name) }
         clearing += old.counters.filter { !new.counters.contains($0) }.map(Step.removeCounter)
+    }
+}
+
+extension Ruleset.NamedSet {
+    /// Whether elements of this set lead to chains.
+    fileprivate var leads: Bool {
+        if case .leads = content { true } else { false }
+    }
+
+    fileprivate var withoutLeads: Ruleset.NamedSet {
+        guard case .leads(let family, _) = content else { return self }
+        return Ruleset.NamedSet(name, .leads(family, []))
     }
 }

@@ -7,9 +7,14 @@ extension Ruleset {
         var lines = ["table inet \(table)", "delete table inet \(table)", "table inet \(table) {"]
         for counter in counters { lines += ["\tcounter \(counter) {", "\t}"] }
         for set in sets { lines += set.lines }
-        // A chain must be there before a rule leads to it.
+        // A chain must be there before a rule or an element leads to it.
         for chain in chains { lines += ["\tchain \(chain.name) {"] + chain.headLines + ["\t}"] }
         lines.append("}")
+        for set in sets {
+            guard case .leads(_, let leads) = set.content, !leads.isEmpty else { continue }
+            let elements = leads.map { "\($0.range.text) : goto \($0.chain)" }.joined(separator: ", ")
+            lines.append("add element inet \(table) \(set.name) { \(elements) }")
+        }
         for chain in chains {
             for rule in chain.rules { lines.append("add rule inet \(table) \(chain.name) \(rule.text)") }
         }
@@ -25,7 +30,9 @@ extension Ruleset.NamedSet {
                 ("set", family.typeName, "flags interval", ranges.map(\.text))
             case .interfaces(let names): ("set", "ifname", "", names.map { "\"\($0)\"" })
             case .lease: ("set", "nf_proto", "flags timeout", [])
-            case .verdicts(let family): ("map", family.typeName + " : verdict", "flags timeout\n\t\tcounter", [])
+            case .addresses(let family, let counts):
+                ("set", family.typeName, "flags timeout" + (counts ? "\n\t\tcounter" : ""), [])
+            case .leads(let family, _): ("map", family.typeName + " : verdict", "flags interval", [])
             }
         var lines = ["\t\(kind) \(name) {", "\t\ttype \(type)"]
         if !flags.isEmpty { lines.append("\t\t" + flags) }
@@ -61,8 +68,8 @@ extension Ruleset.Statement {
         case .tcp: "meta l4proto tcp"
         case .tcpDestinationPort(let port): "tcp dport \(port)"
         case .connection(let states, let isNegated): "ct state " + (isNegated ? "! " : "") + states.text
-        case .sourceVerdict(let family, let map): "\(family.keyword) saddr vmap @\(map)"
-        case .destinationVerdict(let family, let map): "\(family.keyword) daddr vmap @\(map)"
+        case .sourceLead(let family, let map): "\(family.keyword) saddr vmap @\(map)"
+        case .destinationLead(let family, let map): "\(family.keyword) daddr vmap @\(map)"
         case .count(let name): "counter name \"\(name)\""
         case .accept: "accept"
         case .drop: "drop"

@@ -87,29 +87,47 @@ public struct GateTable: Sendable {
 
     // MARK: - Reading
 
-    /// What the kernel says of one address.
-    public struct Standing: Hashable, Sendable {
-        /// The chain that its packets out go to.
-        public var chain: String
+    /// What the kernel has counted for one address since its entry was put in.
+    public struct Traffic: Hashable, Sendable {
         public var bytesOut: UInt64 = 0
         public var packetsOut: UInt64 = 0
         public var bytesIn: UInt64 = 0
         public var packetsIn: UInt64 = 0
     }
 
-    /// Everyone who stands in the gate, with counters since the entry was put in.
-    public func standings() throws(NetlinkError) -> [IPAddress: Standing] {
-        var result: [IPAddress: Standing] = [:]
+    /// Everyone who is in, with the counters.
+    public func traffic() throws(NetlinkError) -> [IPAddress: Traffic] {
+        var result: [IPAddress: Traffic] = [:]
         for family in IPAddress.Family.allCases {
-            for element in try elements(of: Ruleset.outboundMap(family)) {
-                guard let address = IPAddress(bytes: element.key) else { continue }
-                result[address] = Standing(
-                    chain: element.chain, bytesOut: element.bytes, packetsOut: element.packets)
+            for element in try elements(of: Ruleset.outboundSet(family)) {
+                guard let address = element.address else { continue }
+                result[address] = Traffic(bytesOut: element.bytes, packetsOut: element.packets)
             }
-            for element in try elements(of: Ruleset.inboundMap(family)) {
-                guard let address = IPAddress(bytes: element.key) else { continue }
-                result[address, default: Standing(chain: "")].bytesIn = element.bytes
+            for element in try elements(of: Ruleset.inboundSet(family)) {
+                guard let address = element.address else { continue }
+                result[address, default: Traffic()].bytesIn = element.bytes
                 result[address]?.packetsIn = element.packets
+            }
+        }
+        return result
+    }
+
+    /// How everyone stands who is in any of the gate's sets.
+    ///
+    /// - Parameter places: those to look at, ``Gate/places``.
+    public func standings(_ places: [Gate.Place]) throws(NetlinkError) -> [IPAddress: Gate.Standing] {
+        var result: [IPAddress: Gate.Standing] = [:]
+        for family in IPAddress.Family.allCases {
+            let senders = Set(try elements(of: Ruleset.outboundSet(family)).compactMap(\.address))
+            let receivers = Set(try elements(of: Ruleset.inboundSet(family)).compactMap(\.address))
+            for address in senders.union(receivers) {
+                result[address] = Gate.Standing(isWhole: senders.contains(address) && receivers.contains(address))
+            }
+            for place in places {
+                for element in try elements(of: Ruleset.set(of: place, family)) {
+                    guard let address = element.address else { continue }
+                    result[address, default: Gate.Standing(isWhole: false)].places.insert(place)
+                }
             }
         }
         return result
@@ -183,18 +201,14 @@ public struct GateTable: Sendable {
         guard flags == wanted.shape.flags, set[NFTA_SET_KEY_LEN.rawValue]?.big(UInt32.self) == wanted.shape.keyLength
         else { return false }
         switch wanted.content {
-        case .verdicts, .lease: return true
-        case .ranges, .interfaces: break
+        case .addresses, .lease: return true
+        case .ranges, .interfaces, .leads: break
         }
-        let found = Set(try elements(of: wanted.name).map { Key(key: $0.key, isEnd: $0.isEnd) })
-        let keys = Set(wanted.keys.map { Key(key: $0.key, isEnd: $0.isEnd) })
+        let found = Set(try elements(of: wanted.name).map(\.identity))
+        let elements = Set(wanted.elements)
         // `nft` puts an end before the first range, which ends nothing.
-        return keys.isSubset(of: found) && found.subtracting(keys).allSatisfy { $0.isEnd && $0.key.allSatisfy { $0 == 0 } }
-    }
-
-    private struct Key: Hashable {
-        var key: [UInt8]
-        var isEnd: Bool
+        return elements.isSubset(of: found)
+            && found.subtracting(elements).allSatisfy { $0.isEnd && $0.key.allSatisfy { $0 == 0 } }
     }
 
     private func isSame(
@@ -244,11 +258,11 @@ public struct GateTable: Sendable {
     // MARK: - Elements
 
     private struct Element {
-        var key: [UInt8] = []
-        var isEnd = false
-        var chain = ""
+        var identity = Ruleset.NamedSet.Element(key: [])
         var bytes: UInt64 = 0
         var packets: UInt64 = 0
+
+        var address: IPAddress? { IPAddress(bytes: identity.key) }
     }
 
     /// The elements of a set. While the kernel makes room for many more or fewer, it moves them about, and a list that it
@@ -256,7 +270,7 @@ public struct GateTable: Sendable {
     private func elements(of set: String) throws(NetlinkError) -> [Element] {
         for _ in 0..<Self.listAttempts {
             let found = try listedElements(of: set)
-            if Set(found.map { Key(key: $0.key, isEnd: $0.isEnd) }).count == found.count { return found }
+            if Set(found.map(\.identity)).count == found.count { return found }
         }
         throw NetlinkError(
             operation: "reading the gate's set \(set)", errno: EAGAIN,
@@ -286,15 +300,15 @@ public struct GateTable: Sendable {
         var element = Element()
         bytes.eachAttribute { type, value in
             switch UInt32(type) {
-            case NFTA_SET_ELEM_KEY.rawValue: value.eachAttribute { _, key in element.key = Array(key) }
+            case NFTA_SET_ELEM_KEY.rawValue: value.eachAttribute { _, key in element.identity.key = Array(key) }
             case NFTA_SET_ELEM_FLAGS.rawValue where value.count == 4:
-                element.isEnd =
+                element.identity.isEnd =
                     UInt32(bigEndian: value.host(UInt32.self, at: 0)) & NFT_SET_ELEM_INTERVAL_END.rawValue != 0
             case NFTA_SET_ELEM_DATA.rawValue:
                 value.eachAttribute { _, verdict in
                     verdict.eachAttribute { type, value in
                         guard type == NFTA_VERDICT_CHAIN.rawValue else { return }
-                        element.chain = String(decoding: value.prefix { $0 != 0 }, as: UTF8.self)
+                        element.identity.chain = String(decoding: value.prefix { $0 != 0 }, as: UTF8.self)
                     }
                 }
             case NFTA_SET_ELEM_EXPR.rawValue:

@@ -3,48 +3,40 @@ import Base
 import CMnl
 import Glibc
 
-/// The elements of the session maps, of which there may be a hundred thousand: written without a detour.
+/// The elements of the sets of who is in, of which there may be a hundred thousand: written without a detour.
 enum NftablesEntries {
     /// Elements in one message: their attribute holds 64 KiB.
     private static let perMessage = 400
 
-    /// The messages that put entries into both maps of each family.
+    /// The messages that put entries into the sets that they belong to.
     static func adding(_ entries: [Gate.Entry], now: Tick) -> [NetlinkRequest] {
-        var requests: [NetlinkRequest] = []
-        for family in IPAddress.Family.allCases {
-            let some = entries.filter { $0.address.family == family }
-            guard !some.isEmpty else { continue }
-            var chains: [UInt64: (out: [UInt8], in: [UInt8])] = [:]
-            for reach in Set(some.map(\.reach)) {
-                chains[reach] = (
-                    jump(to: Ruleset.outboundChain(reach)), jump(to: Ruleset.inboundChain(reach))
-                )
-            }
-            for (map, isOut) in [(Ruleset.outboundMap(family), true), (Ruleset.inboundMap(family), false)] {
-                requests += messages(NFT_MSG_NEWSETELEM, NLM_F_CREATE, map, some) { entry, bytes in
-                    guard let verdict = chains[entry.reach] else { return }
-                    key(entry.address, into: &bytes)
-                    bytes += isOut ? verdict.out : verdict.in
-                    // The kernel takes milliseconds, and none at all as "for ever".
-                    let left = UInt64(max(1, (entry.until - now).nanoseconds / 1_000_000))
-                    header(NFTA_SET_ELEM_TIMEOUT.rawValue, 8, into: &bytes)
-                    withUnsafeBytes(of: left.bigEndian) { bytes.append(contentsOf: $0) }
-                }
+        sets(of: entries).flatMap { set, some in
+            messages(NFT_MSG_NEWSETELEM, NLM_F_CREATE, set, some) { entry, bytes in
+                key(entry.address, into: &bytes)
+                // The kernel takes milliseconds, and none at all as "for ever".
+                let left = UInt64(max(1, (entry.until - now).nanoseconds / 1_000_000))
+                header(NFTA_SET_ELEM_TIMEOUT.rawValue, 8, into: &bytes)
+                withUnsafeBytes(of: left.bigEndian) { bytes.append(contentsOf: $0) }
             }
         }
-        return requests
     }
 
-    static func removing(_ addresses: [IPAddress]) -> [NetlinkRequest] {
-        var requests: [NetlinkRequest] = []
-        for family in IPAddress.Family.allCases {
-            let some = addresses.filter { $0.family == family }
-            guard !some.isEmpty else { continue }
-            for map in [Ruleset.outboundMap(family), Ruleset.inboundMap(family)] {
-                requests += messages(NFT_MSG_DELSETELEM, 0, map, some) { address, bytes in key(address, into: &bytes) }
-            }
+    static func removing(_ entries: [Gate.Entry]) -> [NetlinkRequest] {
+        sets(of: entries).flatMap { set, some in
+            messages(NFT_MSG_DELSETELEM, 0, set, some) { entry, bytes in key(entry.address, into: &bytes) }
         }
-        return requests
+    }
+
+    /// The sets that hold entries, each with those that belong into it.
+    private static func sets(of entries: [Gate.Entry]) -> [(set: String, entries: [Gate.Entry])] {
+        IPAddress.Family.allCases.flatMap { family in
+            let some = entries.filter { $0.address.family == family }
+            guard !some.isEmpty else { return [(set: String, entries: [Gate.Entry])]() }
+            var atPlaces: [Gate.Place: [Gate.Entry]] = [:]
+            for entry in some { for place in entry.places { atPlaces[place, default: []].append(entry) } }
+            return [(Ruleset.outboundSet(family), some), (Ruleset.inboundSet(family), some)]
+                + atPlaces.map { (Ruleset.set(of: $0, family), $1) }
+        }
     }
 
     private static func messages<Item>(
@@ -84,16 +76,5 @@ enum NftablesEntries {
         case .v4(let value): withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
         case .v6(let value): withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
         }
-    }
-
-    private static func jump(to chain: String) -> [UInt8] {
-        var writer = NetlinkWriter()
-        writer.nested(NFTA_SET_ELEM_DATA.rawValue) { data in
-            data.nested(NFTA_DATA_VERDICT.rawValue) { verdict in
-                verdict.attribute(NFTA_VERDICT_CODE.rawValue, big: Nftables.jump)
-                verdict.attribute(NFTA_VERDICT_CHAIN.rawValue, text: chain)
-            }
-        }
-        return writer.bytes
     }
 }

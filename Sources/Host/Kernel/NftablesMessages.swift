@@ -127,10 +127,9 @@ extension Ruleset.NamedSet {
         case .ranges(let family, _): (UInt32(NFT_SET_INTERVAL.rawValue), family.keyType, UInt32(family.bitWidth / 8))
         case .interfaces: (0, 41, 16)
         case .lease: (UInt32(NFT_SET_TIMEOUT.rawValue), 2, 1)
-        case .verdicts(let family):
-            (
-                UInt32(NFT_SET_TIMEOUT.rawValue | NFT_SET_MAP.rawValue), family.keyType, UInt32(family.bitWidth / 8)
-            )
+        case .addresses(let family, _): (UInt32(NFT_SET_TIMEOUT.rawValue), family.keyType, UInt32(family.bitWidth / 8))
+        case .leads(let family, _):
+            (UInt32(NFT_SET_INTERVAL.rawValue | NFT_SET_MAP.rawValue), family.keyType, UInt32(family.bitWidth / 8))
         }
     }
 
@@ -143,49 +142,70 @@ extension Ruleset.NamedSet {
             writer.attribute(NFTA_SET_KEY_TYPE.rawValue, big: shape.keyType)
             writer.attribute(NFTA_SET_KEY_LEN.rawValue, big: shape.keyLength)
             writer.attribute(NFTA_SET_ID.rawValue, big: UInt32(1))
-            guard case .verdicts = content else { return }
-            writer.attribute(NFTA_SET_DATA_TYPE.rawValue, big: UInt32(NFT_DATA_VERDICT.rawValue))
-            // Each element counts its packets.
-            writer.nested(NFTA_SET_EXPR.rawValue) { expression in
-                expression.attribute(NFTA_EXPR_NAME.rawValue, text: "counter")
-                expression.nested(NFTA_EXPR_DATA.rawValue) { _ in }
+            switch content {
+            case .leads: writer.attribute(NFTA_SET_DATA_TYPE.rawValue, big: UInt32(NFT_DATA_VERDICT.rawValue))
+            case .addresses(_, counts: true):
+                // Each element counts its packets.
+                writer.nested(NFTA_SET_EXPR.rawValue) { expression in
+                    expression.attribute(NFTA_EXPR_NAME.rawValue, text: "counter")
+                    expression.nested(NFTA_EXPR_DATA.rawValue) { _ in }
+                }
+            default: break
             }
         }
     }
 
-    /// The keys that stand in it from the beginning, an end of a range with true.
-    var keys: [(key: [UInt8], isEnd: Bool)] {
+    /// What stands in a set from the beginning.
+    struct Element: Hashable {
+        var key: [UInt8]
+        /// The first address after a range.
+        var isEnd = false
+        /// The chain that it leads to; empty where it leads nowhere.
+        var chain = ""
+    }
+
+    var elements: [Element] {
         switch content {
-        case .ranges(_, let ranges):
-            ranges.flatMap { range in
-                let start = (range.first.bytes, false)
-                // What reaches to the last address there is needs no end.
-                guard range.last.bytes.contains(where: { $0 != 0xFF }) else { return [start] }
-                return [start, (range.last.advanced(by: 1).bytes, true)]
-            }
+        case .ranges(_, let ranges): ranges.flatMap { Self.elements($0) }
+        case .leads(_, let leads): leads.flatMap { Self.elements($0.range, chain: $0.chain) }
         case .interfaces(let names):
-            names.map { (Array($0.utf8.prefix(15)) + Array(repeating: 0, count: 16 - min(15, $0.utf8.count)), false) }
-        case .lease, .verdicts: []
+            names.map { Element(key: Array($0.utf8.prefix(15)) + Array(repeating: 0, count: 16 - min(15, $0.utf8.count))) }
+        case .lease, .addresses: []
         }
+    }
+
+    private static func elements(_ range: AddressRange, chain: String = "") -> [Element] {
+        let start = Element(key: range.first.bytes, chain: chain)
+        // What reaches to the last address there is needs no end.
+        guard range.last.bytes.contains(where: { $0 != 0xFF }) else { return [start] }
+        return [start, Element(key: range.last.advanced(by: 1).bytes, isEnd: true)]
     }
 
     fileprivate var elementRequests: [NetlinkRequest] {
-        let keys = keys
-        return stride(from: 0, to: keys.count, by: 500).map { start in
+        let elements = elements
+        return stride(from: 0, to: elements.count, by: 500).map { start in
             Nftables.request(NFT_MSG_NEWSETELEM, flags: NLM_F_CREATE) { writer in
                 writer.attribute(NFTA_SET_ELEM_LIST_TABLE.rawValue, text: Ruleset.table)
                 writer.attribute(NFTA_SET_ELEM_LIST_SET.rawValue, text: name)
                 writer.nested(NFTA_SET_ELEM_LIST_ELEMENTS.rawValue) { list in
-                    for (key, isEnd) in keys[start..<min(keys.count, start + 500)] {
-                        list.nested(NFTA_LIST_ELEM.rawValue) { element in
-                            element.nested(NFTA_SET_ELEM_KEY.rawValue) { $0.attribute(NFTA_DATA_VALUE.rawValue, key) }
-                            if isEnd {
-                                element.attribute(
-                                    NFTA_SET_ELEM_FLAGS.rawValue, big: UInt32(NFT_SET_ELEM_INTERVAL_END.rawValue))
-                            }
-                        }
+                    for element in elements[start..<min(elements.count, start + 500)] {
+                        list.nested(NFTA_LIST_ELEM.rawValue) { element.write(into: &$0) }
                     }
                 }
+            }
+        }
+    }
+}
+
+extension Ruleset.NamedSet.Element {
+    fileprivate func write(into writer: inout NetlinkWriter) {
+        writer.nested(NFTA_SET_ELEM_KEY.rawValue) { $0.attribute(NFTA_DATA_VALUE.rawValue, key) }
+        if isEnd { writer.attribute(NFTA_SET_ELEM_FLAGS.rawValue, big: UInt32(NFT_SET_ELEM_INTERVAL_END.rawValue)) }
+        guard !chain.isEmpty else { return }
+        writer.nested(NFTA_SET_ELEM_DATA.rawValue) { data in
+            data.nested(NFTA_DATA_VERDICT.rawValue) { verdict in
+                verdict.attribute(NFTA_VERDICT_CODE.rawValue, big: Nftables.goto)
+                verdict.attribute(NFTA_VERDICT_CHAIN.rawValue, text: chain)
             }
         }
     }

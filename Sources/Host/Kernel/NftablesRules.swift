@@ -18,18 +18,35 @@ struct NftablesExpression: Hashable, Sendable {
 
 extension Ruleset.Rule {
     /// What the rule is in the kernel's terms, with the checks that `nft` leaves unsaid: an address is read only from a
-    /// packet of its family, a port only from TCP.
-    var expressions: [NftablesExpression] { statements.flatMap(\.expressions) }
+    /// packet of its family, which is asked once in a rule, and a port only from TCP.
+    var expressions: [NftablesExpression] {
+        var asked: IPAddress.Family?
+        return statements.flatMap { statement in
+            guard let family = statement.family else { return statement.expressions }
+            defer { asked = family }
+            return (asked == family ? [] : .familyIs(family)) + statement.expressions
+        }
+    }
 }
 
 extension Ruleset.Statement {
+    /// The family whose addresses are read.
+    fileprivate var family: IPAddress.Family? {
+        switch self {
+        case .source(let family, _), .destination(let family, _), .sourceLead(let family, _),
+            .destinationLead(let family, _):
+            family
+        default: nil
+        }
+    }
+
     fileprivate var expressions: [NftablesExpression] {
         switch self {
         case .inputBegins(let prefix): [.meta(NFT_META_IIFNAME), .compare(Array(prefix.utf8))]
         case .outputBegins(let prefix): [.meta(NFT_META_OIFNAME), .compare(Array(prefix.utf8))]
         case .inputNotIn(let set): [.meta(NFT_META_IIFNAME), .lookup(set, isInverted: true)]
-        case .source(let family, let set): [.source(family), [.lookup(set)]].flatMap(\.self)
-        case .destination(let family, let set): [.destination(family), [.lookup(set)]].flatMap(\.self)
+        case .source(let family, let set): [.source(family), .lookup(set)]
+        case .destination(let family, let set): [.destination(family), .lookup(set)]
         case .familyNotIn(let set): [.meta(NFT_META_NFPROTO), .lookup(set, isInverted: true)]
         case .tcp: [.meta(NFT_META_L4PROTO), .compare([UInt8(IPPROTO_TCP)])]
         case .tcpDestinationPort(let port):
@@ -40,8 +57,8 @@ extension Ruleset.Statement {
             ]
         case .connection(let states, let isNegated):
             [.connectionState, .mask(states.rawValue), .compare([0, 0, 0, 0], isEqual: isNegated)]
-        case .sourceVerdict(let family, let map): [.source(family), [.verdict(from: map)]].flatMap(\.self)
-        case .destinationVerdict(let family, let map): [.destination(family), [.verdict(from: map)]].flatMap(\.self)
+        case .sourceLead(let family, let map): [.source(family), .verdict(from: map)]
+        case .destinationLead(let family, let map): [.destination(family), .verdict(from: map)]
         case .count(let counter): [.count(counter)]
         case .accept: [.verdict(Nftables.accept)]
         case .drop: [.verdict(Nftables.drop)]
@@ -60,20 +77,8 @@ extension Ruleset.Statement {
 }
 
 extension [NftablesExpression] {
-    /// Loads the source address, of packets of this family only.
-    fileprivate static func source(_ family: IPAddress.Family) -> [NftablesExpression] {
-        address(family, offset: family == .ipv4 ? 12 : 8)
-    }
-
-    fileprivate static func destination(_ family: IPAddress.Family) -> [NftablesExpression] {
-        address(family, offset: family == .ipv4 ? 16 : 24)
-    }
-
-    private static func address(_ family: IPAddress.Family, offset: UInt32) -> [NftablesExpression] {
-        [
-            .meta(NFT_META_NFPROTO), .compare([family.number]),
-            .payload(NFT_PAYLOAD_NETWORK_HEADER, offset: offset, length: UInt32(family.bitWidth / 8)),
-        ]
+    fileprivate static func familyIs(_ family: IPAddress.Family) -> [NftablesExpression] {
+        [.meta(NFT_META_NFPROTO), .compare([family.number])]
     }
 }
 
@@ -86,6 +91,16 @@ extension NftablesExpression {
             writer.attribute(NFTA_META_DREG.rawValue, big: register)
             writer.attribute(NFTA_META_KEY.rawValue, big: UInt32(key.rawValue))
         }
+    }
+
+    fileprivate static func source(_ family: IPAddress.Family) -> Self {
+        .payload(
+            NFT_PAYLOAD_NETWORK_HEADER, offset: family == .ipv4 ? 12 : 8, length: UInt32(family.bitWidth / 8))
+    }
+
+    fileprivate static func destination(_ family: IPAddress.Family) -> Self {
+        .payload(
+            NFT_PAYLOAD_NETWORK_HEADER, offset: family == .ipv4 ? 16 : 24, length: UInt32(family.bitWidth / 8))
     }
 
     fileprivate static func payload(_ base: nft_payload_bases, offset: UInt32, length: UInt32) -> Self {

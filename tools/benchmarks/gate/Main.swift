@@ -36,15 +36,15 @@ import Host
         case "one":
             guard arguments.count == 2, let count = Int(arguments[1]) else { break }
             gate.put(.v4(1), reaching: ["vpc"], until: until)
-            let reach = gate.entries[.v4(1)]!.reach
+            let places = gate.entries[.v4(1)]!.places
             var admits: [Double] = []
             var revokes: [Double] = []
             for number in 0..<count {
-                let entry = Gate.Entry(address: .v4(0x0B00_0000 + UInt32(number)), reach: reach, until: until)
+                let entry = Gate.Entry(address: .v4(0x0B00_0000 + UInt32(number)), places: places, until: until)
                 let begun = clock.now
                 try table.apply(Gate.Change(added: [entry]), now: begun)
                 let between = clock.now
-                try table.apply(Gate.Change(removed: [entry.address]), now: between)
+                try table.apply(Gate.Change(removed: [entry]), now: between)
                 revokes.append((clock.now - between).seconds * 1e6)
                 admits.append((between - begun).seconds * 1e6)
             }
@@ -57,7 +57,8 @@ import Host
             guard arguments.count == 2, let address = IPAddress(arguments[1]) else { break }
             let conntrack = try Netlink(.netfilter)
             let begun = clock.wall
-            try table.apply(Gate.Change(removed: [address]), now: clock.now)
+            gate.put(address, reaching: ["vpc"], until: until)
+            try table.apply(Gate.Change(removed: [gate.entries[address]!]), now: clock.now)
             try conntrack.forgetConnections(of: address)
             print("cut \(Double(begun.nanoseconds) / 1e9)")
             return
