@@ -18,7 +18,7 @@ public struct WallTime: Hashable, Comparable, Sendable {
         let seconds = milliseconds.flooredDivision(by: 1000)
         let day = seconds.flooredDivision(by: 86_400)
         let second = seconds - day * 86_400
-        let (year, month, date) = Self.civil(fromDay: day)
+        let (year, month, date) = Self.date(ofDay: day)
         func padded(_ n: Int64, _ width: Int) -> String {
             let text = String(n)
             return String(repeating: "0", count: max(0, width - text.count)) + text
@@ -81,7 +81,7 @@ public struct WallTime: Hashable, Comparable, Sendable {
     }
 
     /// Days since 1970-01-01 of a date in the proleptic Gregorian calendar.
-    static func day(year: Int64, month: Int64, day: Int64) -> Int64 {
+    public static func day(year: Int64, month: Int64, day: Int64) -> Int64 {
         let shifted = month <= 2 ? year - 1 : year
         let era = shifted.flooredDivision(by: 400)
         let yearOfEra = shifted - era * 400
@@ -90,7 +90,7 @@ public struct WallTime: Hashable, Comparable, Sendable {
     }
 
     /// The date of a day counted from 1970-01-01.
-    static func civil(fromDay day: Int64) -> (year: Int64, month: Int64, day: Int64) {
+    public static func date(ofDay day: Int64) -> (year: Int64, month: Int64, day: Int64) {
         let shifted = day + 719_468
         let era = shifted.flooredDivision(by: 146_097)
         let dayOfEra = shifted - era * 146_097

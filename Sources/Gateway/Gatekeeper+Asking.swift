@@ -74,6 +74,20 @@ extension Gatekeeper {
         return (try? machine.table.traffic()) ?? [:]
     }
 
+    /// Which card has which address, as far as the kernel knows at this moment.
+    func neighbours() -> [(IPAddress, MACAddress)] {
+        IPAddress.Family.allCases.flatMap { Self.cards((try? machine.route.neighbours($0)) ?? []) }
+    }
+
+    static func cards(_ neighbours: [KernelNeighbour]) -> [(IPAddress, MACAddress)] {
+        neighbours.compactMap { neighbour in
+            guard neighbour.isValid, let mac = MACAddress(bytes: neighbour.hardwareAddress), mac.value != 0 else {
+                return nil
+            }
+            return (neighbour.address, mac)
+        }
+    }
+
     func counters() -> [String: UInt64] {
         guard settings.isGateEnabled else { return [:] }
         return (try? machine.table.counters()) ?? [:]

@@ -21,6 +21,7 @@ actor Gatekeeper {
         case reread
         case timer
         case call(@Sendable (isolated Gatekeeper) -> Void)
+        case policy(PolicyNews)
         /// The gate stays up: closed, or for those who are in as long as the lease runs, when another process takes over.
         case stop(isHandedOver: Bool)
     }
@@ -56,6 +57,8 @@ actor Gatekeeper {
         var bootPath: String
         /// Where our own pages take unencrypted requests; a setting goes before it.
         var redirectPort: UInt16?
+        /// What was stored of endpoints by the last process.
+        var inventory: @Sendable () -> [InventoryChange] = { [] }
     }
 
     nonisolated let inbox: Inbox<Message>
@@ -64,6 +67,7 @@ actor Gatekeeper {
     let log: EventLog
     private(set) var engine: SessionEngine
     private(set) var gate: Gate
+    var policy = PolicyEngine()
     private var alarm = Alarm()
     private var leaseAt: Tick?
     private var checkAt: Tick?
@@ -100,6 +104,8 @@ actor Gatekeeper {
         let (settings, sites) = readSite()
         engine = SessionEngine(settings: settings, sites: Set(sites.map(\.id)), nextID: try store.nextSession())
         gate = Gate(plan(settings, sites))
+        startPolicies()
+        policy.use(leastMatch: settings.leastMatch)
         for (address, mac) in neighbours() { _ = try? engine.receive(.neighbour(address, mac), now: now) }
         var batch = Batch()
         carryOut(
@@ -111,6 +117,8 @@ actor Gatekeeper {
             let effects = (try? engine.receive(.neighbour(address, mac), now: now)) ?? []
             carryOut(effects, actor: "gatehoused", into: &batch)
         }
+        touchAllSessions()
+        settle(into: &batch)
         store(batch: &batch)
         _ = gate.takeChange()
         follow()
@@ -134,7 +142,7 @@ actor Gatekeeper {
     // MARK: - Messages
 
     /// What the messages of one batch come to.
-    private struct Batch {
+    struct Batch {
         var records: [(record: AccessRecord, actor: String)] = []
         /// Addresses whose connections are cut.
         var cuts: Set<IPAddress> = []
@@ -164,6 +172,8 @@ actor Gatekeeper {
             let (settings, sites) = readSite()
             let wasEnabled = engine.settings.isGateEnabled
             receive(.sites(Set(sites.map(\.id))), into: &batch)
+            policy.touchAll()
+            policy.use(leastMatch: settings.leastMatch)
             receive(.settings(settings), into: &batch)
             gate.use(plan(settings, sites))
             if wasEnabled != settings.isGateEnabled {
@@ -185,27 +195,14 @@ actor Gatekeeper {
         case .call(let body):
             commit(&batch)
             body(self)
+        case .policy(let news): receive(news)
         case .stop(let isHandedOver):
             isFinished = true
             self.isHandedOver = isHandedOver
         }
     }
 
-    /// Which card has which address, as far as the kernel knows at this moment.
-    private func neighbours() -> [(IPAddress, MACAddress)] {
-        IPAddress.Family.allCases.flatMap { Self.cards((try? machine.route.neighbours($0)) ?? []) }
-    }
-
-    private static func cards(_ neighbours: [KernelNeighbour]) -> [(IPAddress, MACAddress)] {
-        neighbours.compactMap { neighbour in
-            guard neighbour.isValid, let mac = MACAddress(bytes: neighbour.hardwareAddress), mac.value != 0 else {
-                return nil
-            }
-            return (neighbour.address, mac)
-        }
-    }
-
-    private func receive(_ input: SessionInput, into batch: inout Batch) {
+    func receive(_ input: SessionInput, into batch: inout Batch) {
         // None of these can be refused.
         guard let effects = try? engine.receive(input, now: now) else { return }
         carryOut(effects, actor: "gatehoused", into: &batch)
@@ -216,7 +213,11 @@ actor Gatekeeper {
         case .signIn(let signIn):
             do throws(AdmissionRefusal) {
                 let email = User.key(signIn.subject.email ?? signIn.subject.nameID)
-                return carryOut(try engine.receive(.signIn(signIn), now: now), actor: email, into: &batch)
+                let judged = try judge(signIn, into: &batch)
+                let effects = try engine.receive(.signIn(judged?.signIn ?? signIn), now: now)
+                let outcome = carryOut(effects, actor: email, into: &batch)
+                if let judged, let session = outcome.opened.first { hold(judged, session, into: &batch) }
+                return outcome
             } catch {
                 refuse(
                     error, signIn.address, signIn.subject.provider, signIn.reference, actor: "gatehoused", into: &batch)
@@ -246,6 +247,7 @@ actor Gatekeeper {
             batch.records.append((.user(user, action: "user-changed", detail: changes.joined(separator: "; ")), actor))
             let input: SessionInput = wasEnabled && !user.isEnabled ? .userDisabled(user, by: actor) : .user(user)
             var outcome = carryOut(try engine.receive(input, now: now), actor: actor, into: &batch)
+            policy.touch(user: user.email)
             outcome.user = user
             return outcome
         case .removeUser(let email, let actor):
@@ -253,6 +255,7 @@ actor Gatekeeper {
             var outcome = carryOut(
                 try engine.receive(.userRemoved(user.email, by: actor), now: now), actor: actor, into: &batch)
             batch.records.append((.userRemoved(user.email, detail: nil), actor))
+            policy.forgetDevices(of: user.email)
             outcome.user = user
             return outcome
         }
@@ -284,6 +287,7 @@ actor Gatekeeper {
                 outcome.user = user
             case .updateUser(let user):
                 batch.records.append((.refreshedUser(user), actor))
+                policy.touch(user: user.email)
                 outcome.user = user
             case .open(let session, let sites, let until):
                 batch.records.append((.opened(session), actor))
@@ -298,12 +302,15 @@ actor Gatekeeper {
             case .reach(let session, let sites, let until, let cuts):
                 gate.put(session.address, reaching: sites, until: until)
                 if cuts { batch.cuts.insert(session.address) }
-            case .learn(let session): batch.records.append((.changed(session), actor))
+            case .learn(let session):
+                batch.records.append((.changed(session), actor))
+                policy.touch(session.address)
             case .close(let session, let end, let cuts):
                 batch.records.append((.closed(session, end), actor))
                 batch.events.append(
                     ("session-ended", "The session of \(session.who) at \(session.address) has ended: \(end.words)."))
                 gate.remove(session.address)
+                policy.drop(session.address)
                 if cuts { batch.cuts.insert(session.address) }
                 outcome.closed.append(session)
             case .readTraffic: break
@@ -314,6 +321,7 @@ actor Gatekeeper {
 
     /// Stores what a batch came to, then has the kernel follow, then answers.
     private func commit(_ batch: inout Batch, isFollowing: Bool = true) {
+        settle(into: &batch)
         var done = Batch()
         swap(&done, &batch)
         let failure = store(batch: &done)
@@ -344,7 +352,10 @@ actor Gatekeeper {
             log.add(.error, kind: "store-failed", message: "Sessions cannot be stored: \(error)")
             for session in batch.opened {
                 engine.retract(session)
-                if engine.sessions[session.address] == nil { gate.remove(session.address) }
+                if engine.sessions[session.address] == nil {
+                    gate.remove(session.address)
+                    policy.drop(session.address)
+                }
             }
             for email in batch.addedUsers { engine.retractUser(email) }
             batch.events = batch.events.filter { $0.kind != "session-admitted" }
@@ -472,7 +483,7 @@ actor Gatekeeper {
     }
 
     private func setAlarm() {
-        var deadline = engine.deadline
+        var deadline = Deadline.earlier(engine.deadline, policy.deadline)
         if let leaseAt { deadline = Deadline.earlier(deadline, Deadline(leaseAt, "renew the gate's lease")) }
         if let checkAt { deadline = Deadline.earlier(deadline, Deadline(checkAt, "compare the gate with the kernel")) }
         guard let deadline else { return }

@@ -47,6 +47,8 @@ extension GatewayControl {
         if let seconds = change.sessionSeconds { settings.sessionSeconds = seconds }
         if let seconds = change.idleSeconds { settings.idleSeconds = seconds == 0 ? nil : seconds }
         if let sites = change.sites { settings.sites = sites }
+        if let level = change.leastMatch { settings.leastMatch = level }
+        if let file = change.leaseFile { settings.leaseFile = file.isEmpty ? nil : file }
         // What is written must be readable, by the same rules as a site file.
         let stored = settings.stored
         let faults = AccessSettings.read(

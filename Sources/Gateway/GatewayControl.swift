@@ -228,9 +228,9 @@ extension APIError {
         switch error {
         case .unknown, .providerUnknown: self = .notFound(error.description)
         case .siteRefused: self = .invalid(error.description)
-        case .exists, .tunnelNameTaken, .siteChanged, .providerExists, .providerTaken, .clientTaken:
+        case .exists, .tunnelNameTaken, .siteChanged, .policiesChanged, .providerExists, .providerTaken, .clientTaken:
             self = .conflict(error.description)
-        case .unusable, .newer, .sealBroken, .definitionBroken, .providerBroken, .failed:
+        case .unusable, .newer, .sealBroken, .definitionBroken, .providerBroken, .policiesBroken, .failed:
             self = .internal(error.description)
         }
     }

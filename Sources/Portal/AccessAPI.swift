@@ -47,6 +47,8 @@ public struct GateStatus: Hashable, Codable, Sendable {
     public var sessionSeconds: Int
     public var idleSeconds: Int?
     public var sites: SiteChoice
+    public var leastMatch: MatchLevel
+    public var leaseFile: String?
     /// Where the sign-in pages are; nil when there are none.
     public var portal: String?
     /// What keeps people from signing in; nil when all is well.
@@ -68,6 +70,8 @@ public struct GateStatus: Hashable, Codable, Sendable {
         sessionSeconds = settings.sessionSeconds
         idleSeconds = settings.idleSeconds
         sites = settings.sites
+        leastMatch = settings.leastMatch
+        leaseFile = settings.leaseFile
     }
 }
 
@@ -84,6 +88,9 @@ public struct GateChange: Hashable, Codable, Sendable {
     /// Zero lets sessions be idle for ever.
     public var idleSeconds: Int?
     public var sites: SiteChoice?
+    public var leastMatch: MatchLevel?
+    /// Empty reads none.
+    public var leaseFile: String?
 
     public init() {}
 }

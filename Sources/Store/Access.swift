@@ -16,13 +16,22 @@ public enum AccessRecord: Sendable {
     case closed(Session, SessionEnd)
     /// Somebody was not admitted; the reference is what they were told.
     case refused(AdmissionRefusal, address: String, provider: String?, reference: String?)
+    /// The policies allow a session other sites than before.
+    case reruled(Session, sites: Set<String>, why: String)
+    /// Something that changed nothing stored.
+    case noted(String, subject: String, detail: String)
+    /// What the policies were asked, and said.
+    case judged(JudgedSignIn)
+    /// Devices from which a user has signed in for the first time.
+    case knownDevices([String], user: String, since: WallTime)
 
     /// Takes something away from someone: must be stored in the end, whatever comes between.
     public var isEnd: Bool {
         switch self {
         case .closed, .userRemoved: true
         case .user(let user, _, _): !user.isEnabled
-        case .refreshedUser, .opened, .changed, .refused: false
+        case .reruled: true
+        case .refreshedUser, .opened, .changed, .refused, .noted, .judged, .knownDevices: false
         }
     }
 }
@@ -88,18 +97,20 @@ extension Store {
             try database.execute(sql: "DELETE FROM user WHERE email = ?", arguments: [email])
             // Whoever has the address next may be somebody else.
             try database.execute(sql: "DELETE FROM accountSubject WHERE email = ?", arguments: [email])
+            try database.execute(sql: "DELETE FROM knownDevice WHERE user = ?", arguments: [email])
             try enter("user-removed", email, detail, String?.none)
         case .opened(let session):
             try database.cachedStatement(
                 sql: """
                     INSERT INTO session (id, user, address, mac, device, provider, sites, startedAt, expiresAt,
-                        idleSeconds, reason, nameID, sessionIndex)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        idleSeconds, reason, nameID, sessionIndex, endpoints)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """
             ).execute(arguments: [
                 session.id, session.user, session.address.description, session.mac?.description, session.device,
                 session.provider, session.sites.description, session.startedAt.rfc3339, session.expiresAt.rfc3339,
                 session.idleSeconds, session.reason, session.nameID, session.sessionIndex,
+                try Self.json(session.endpoints.map(\.description)),
             ])
             try enter(
                 "session-admitted", session.who,
@@ -120,6 +131,20 @@ extension Store {
                 "sign-in-refused", refusal.user ?? address,
                 (reference.map { "\($0), " } ?? "") + "at \(address)" + (provider.map { " with \($0)" } ?? "") + ", \(refusal.code): \(refusal)",
                 String?.none)
+        case .reruled(let session, let sites, let why):
+            try enter(
+                "session-reruled", session.who,
+                "session \(session.id) at \(session.address) reaches "
+                    + "\(sites.isEmpty ? "nothing" : sites.sorted().joined(separator: ", ")) from now on: \(why)",
+                String?.none)
+        case .noted(let action, let subject, let detail): try enter(action, subject, detail, String?.none)
+        case .judged(let signIn): try keep(signIn, database)
+        case .knownDevices(let names, let user, let since):
+            for name in names {
+                try database.execute(
+                    sql: "INSERT INTO knownDevice (user, device, firstSeenAt) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                    arguments: [user, name, since.rfc3339])
+            }
         }
     }
 
@@ -139,15 +164,15 @@ extension Store {
             ])
     }
 
-    private static func json(_ words: [String]) throws -> String {
+    static func json(_ words: [String]) throws -> String {
         String(decoding: try encoder.encode(words), as: UTF8.self)
     }
 
-    private static func words(_ json: String) -> [String] {
+    static func words(_ json: String) -> [String] {
         (try? JSONDecoder().decode([String].self, from: Data(json.utf8))) ?? []
     }
 
-    private static var encoder: JSONEncoder {
+    static var encoder: JSONEncoder {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return encoder
@@ -170,7 +195,8 @@ extension Store {
         else { return nil }
         return Session(
             id: row["id"], user: row["user"], address: address,
-            mac: (row["mac"] as String?).flatMap { MACAddress($0) }, device: row["device"], provider: row["provider"],
+            mac: (row["mac"] as String?).flatMap { MACAddress($0) }, device: row["device"],
+            endpoints: words(row["endpoints"]).compactMap { EndpointKey($0) }, provider: row["provider"],
             sites: sites, startedAt: started, expiresAt: expires, idleSeconds: row["idleSeconds"],
             reason: row["reason"], nameID: row["nameID"], sessionIndex: row["sessionIndex"])
     }

@@ -142,6 +142,45 @@ enum Schema {
                     ) STRICT, WITHOUT ROWID;
                     """)
         }
+        migrator.registerMigration("sign-in policies, known devices and what sign-ins rested on") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE policyItem (
+                        -- "check", "behaviour", "policy" or "default".
+                        kind TEXT NOT NULL,
+                        name TEXT NOT NULL,
+                        position INTEGER NOT NULL,
+                        -- JSON.
+                        definition TEXT NOT NULL,
+                        PRIMARY KEY (kind, name)
+                    ) STRICT, WITHOUT ROWID;
+                    CREATE TABLE knownDevice (
+                        -- No reference: users come and go with their directory.
+                        user TEXT NOT NULL,
+                        -- "source/ID" of an endpoint, or "mac/" and the card's address.
+                        device TEXT NOT NULL,
+                        firstSeenAt TEXT NOT NULL,
+                        PRIMARY KEY (user, device)
+                    ) STRICT, WITHOUT ROWID;
+                    CREATE TABLE signIn (
+                        number INTEGER PRIMARY KEY AUTOINCREMENT,
+                        -- Nanoseconds since 1970.
+                        time INTEGER NOT NULL,
+                        user TEXT NOT NULL,
+                        address TEXT NOT NULL,
+                        -- JSON arrays of connectors: what was asked for, and what the policies allowed of it.
+                        asked TEXT NOT NULL,
+                        allowed TEXT NOT NULL,
+                        -- Why not all was allowed; null when it was.
+                        refusal TEXT,
+                        -- JSON of all that the decision rested on.
+                        circumstances TEXT NOT NULL
+                    ) STRICT;
+                    CREATE INDEX signInTime ON signIn (time);
+                    -- JSON array of "source/ID".
+                    ALTER TABLE session ADD COLUMN endpoints TEXT NOT NULL DEFAULT '[]';
+                    """)
+        }
         return migrator
     }
 

@@ -21,6 +21,9 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The client ID at that issuer is another provider's.
     case clientTaken(issuer: String, clientID: String, by: String)
     case providerBroken(String, reason: String)
+    /// Another change of the policies came between.
+    case policiesChanged
+    case policiesBroken(String, reason: String)
     case failed(reason: String)
 
     public var description: String {
@@ -57,6 +60,11 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
                 + "application may serve one network only. Make another one at the provider, or change '\(owner)'."
         case .providerBroken(let id, let reason):
             "The stored definition of the identity provider '\(id)' cannot be read: \(reason). Remove it and add it anew."
+        case .policiesChanged:
+            "The policies were changed meanwhile, and nothing of this was stored. Look at them again."
+        case .policiesBroken(let thing, let reason):
+            "The stored \(thing) of the sign-in policies cannot be read: \(reason). `gatehouse policy apply` puts a whole "
+                + "set in its place."
         case .failed(let reason):
             "The database refused: \(reason)."
         }

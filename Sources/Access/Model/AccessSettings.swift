@@ -17,6 +17,10 @@ public struct AccessSettings: Hashable, Sendable {
     public var idleSeconds: Int?
     /// What users reach for whom nothing else is set.
     public var sites = SiteChoice.all
+    /// How sure it must be which device someone comes with, for posture checks to count.
+    public var leastMatch = MatchLevel.hostName
+    /// Where the DHCP server keeps its leases; nil where there is none on this machine.
+    public var leaseFile: String?
 
     public init() {}
 
@@ -69,6 +73,15 @@ public struct AccessSettings: Hashable, Sendable {
             settings.sites = sites
             return true
         } write: { $0.sites == .all ? nil : $0.sites.description },
+        Field(name: "posture.least-match", hint: "mac, address, host-name or user") { text, settings in
+            guard let level = MatchLevel(rawValue: text), level != .session else { return false }
+            settings.leastMatch = level
+            return true
+        } write: { $0.leastMatch == .hostName ? nil : $0.leastMatch.rawValue },
+        Field(name: "posture.lease-file", hint: "the path of a file, such as /var/lib/misc/dnsmasq.leases") { text, settings in
+            settings.leaseFile = text
+            return text.hasPrefix("/") && text.utf8.count < 4096
+        } write: { $0.leaseFile },
     ]
 
     private static func words(_ text: String) -> [String] {

@@ -11,6 +11,8 @@ public struct Session: Hashable, Codable, Sendable, Identifiable {
     public var mac: MACAddress?
     /// The device, where it is known.
     public var device: String?
+    /// The same by the names of endpoint protection platforms.
+    public var endpoints: [EndpointKey]
     /// The identity provider that vouched for the user; nil for one that an administrator admitted.
     public var provider: String?
     /// What this sign-in was allowed, at most; the user's own sites may be fewer.
@@ -28,7 +30,7 @@ public struct Session: Hashable, Codable, Sendable, Identifiable {
 
     public init(
         id: Int64, user: String?, address: IPAddress, mac: MACAddress? = nil, device: String? = nil,
-        provider: String? = nil, sites: SiteChoice = .all, startedAt: WallTime, expiresAt: WallTime,
+        endpoints: [EndpointKey] = [], provider: String? = nil, sites: SiteChoice = .all, startedAt: WallTime, expiresAt: WallTime,
         idleSeconds: Int? = nil, reason: String, nameID: String? = nil, sessionIndex: String? = nil
     ) {
         self.id = id
@@ -36,6 +38,7 @@ public struct Session: Hashable, Codable, Sendable, Identifiable {
         self.address = address
         self.mac = mac
         self.device = device
+        self.endpoints = endpoints
         self.provider = provider
         self.sites = sites
         self.startedAt = startedAt
@@ -65,6 +68,8 @@ public enum SessionEnd: Hashable, Codable, Sendable {
     case replaced(by: String)
     /// Nothing is left that the user may reach.
     case nothingAllowed
+    /// The sign-in policies say no by now.
+    case policy(reason: String)
 
     /// A word for programs.
     public var code: String {
@@ -79,6 +84,7 @@ public enum SessionEnd: Hashable, Codable, Sendable {
         case .addressChangedHands: "address-changed-hands"
         case .replaced: "replaced"
         case .nothingAllowed: "nothing-allowed"
+        case .policy: "policy"
         }
     }
 
@@ -95,6 +101,7 @@ public enum SessionEnd: Hashable, Codable, Sendable {
         case .addressChangedHands(let mac): "the address has passed to another device (\(mac))"
         case .replaced(let who): "a new sign-in from the same address, of \(who)"
         case .nothingAllowed: "the user may reach no site any more"
+        case .policy(let reason): reason
         }
     }
 }

@@ -29,6 +29,8 @@ public struct SessionEngine: Sendable {
         var active: Tick
         var packets: UInt64 = 0
         var reach: Set<String>
+        /// What the policies allow; nil where they are not asked.
+        var allowed: Set<String>?
     }
 
     /// How much longer than the session the kernel keeps its entry: the session ends by our hand, and the kernel's own
@@ -95,6 +97,7 @@ public struct SessionEngine: Sendable {
             return reconsider(nil)
         case .neighbour(let address, let mac): return receive(address, at: mac)
         case .traffic(let packets): return receive(packets, now)
+        case .allowed(let address, let sites): return receive(address, allowing: sites)
         }
     }
 
@@ -137,8 +140,22 @@ public struct SessionEngine: Sendable {
 
     /// What a session may reach at this moment.
     public func reach(of session: Session) -> Set<String> {
+        let open = claim(of: session)
+        return lives[session.address]?.allowed.map(open.intersection) ?? open
+    }
+
+    /// What a session may reach as far as the policies allow it.
+    public func claim(of session: Session) -> Set<String> {
         let own = session.user.map { users[$0]?.sites ?? settings.sites } ?? .all
         return session.sites.intersection(own).among(sites)
+    }
+
+    /// The same of a user, whatever a sign-in brings.
+    public func claim(of user: User) -> Set<String> { (user.sites ?? settings.sites).among(sites) }
+
+    /// The same of a sign-in by a user as it leaves them.
+    public func claim(of signIn: SignIn, by user: User) -> Set<String> {
+        signIn.sites.intersection(user.sites ?? settings.sites).among(sites)
     }
 
     /// What a user may reach, whatever else a sign-in brings.
@@ -155,14 +172,14 @@ public struct SessionEngine: Sendable {
 
     // MARK: - Admission
 
-    private mutating func receive(_ signIn: SignIn, _ now: Moment) throws(AdmissionRefusal) -> [SessionEffect] {
+    /// The user as a sign-in leaves them.
+    public func user(of signIn: SignIn, now: Moment) throws(AdmissionRefusal) -> User {
         let subject = signIn.subject
         guard Self.isUsable(signIn.address) else { throw .unusableAddress(signIn.address) }
         guard let email = [subject.email, subject.nameID].compactMap(\.self).first(where: User.isAddress) else {
             throw .noEmail(nameID: subject.nameID)
         }
         let key = User.key(email)
-        var effects: [SessionEffect] = []
         var user: User
         if let known = users[key] {
             guard known.isEnabled else { throw .userDisabled(key) }
@@ -177,15 +194,23 @@ public struct SessionEngine: Sendable {
         user.lastName = subject.lastName ?? user.lastName
         if user.source != "local" || !subject.groups.isEmpty { user.groups = subject.groups }
         user.lastSignInAt = now.wall
+        return user
+    }
 
+    private mutating func receive(_ signIn: SignIn, _ now: Moment) throws(AdmissionRefusal) -> [SessionEffect] {
+        let subject = signIn.subject
+        let user = try user(of: signIn, now: now)
+        let key = user.email
         var expires = now.wall + .seconds(settings.sessionSeconds)
         if let end = subject.sessionNotOnOrAfter {
             guard end > now.wall else { throw .providerSessionOver(key) }
             expires = min(expires, end)
         }
-        let allowed = signIn.sites.intersection(user.sites ?? settings.sites).among(sites)
+        var allowed = claim(of: signIn, by: user)
+        if let some = signIn.allowed { allowed.formIntersection(some) }
         guard !allowed.isEmpty else { throw .nothingAllowed(key) }
 
+        var effects: [SessionEffect] = []
         if users[key] == nil {
             let how = subject.isIdPInitiated ? "by a sign-in that began there" : "as its setting allows"
             effects.append(.addUser(user, why: "brought by \(subject.provider), \(how)"))
@@ -195,11 +220,11 @@ public struct SessionEngine: Sendable {
         users[key] = user
         let session = Session(
             id: nextID, user: key, address: signIn.address, mac: neighbours[signIn.address], device: signIn.device,
-            provider: subject.provider, sites: signIn.sites, startedAt: now.wall, expiresAt: expires,
-            idleSeconds: settings.idleSeconds,
+            endpoints: signIn.endpoints, provider: subject.provider, sites: signIn.sites, startedAt: now.wall,
+            expiresAt: expires, idleSeconds: settings.idleSeconds,
             reason: "signed in with \(subject.provider)" + (signIn.decision.map { ", \($0)" } ?? ""),
             nameID: subject.nameID, sessionIndex: subject.sessionIndex)
-        return effects + open(session, allowed, now)
+        return effects + open(session, allowed, policies: signIn.allowed, now)
     }
 
     private mutating func receive(
@@ -222,7 +247,9 @@ public struct SessionEngine: Sendable {
         return open(session, allowed, now)
     }
 
-    private mutating func open(_ session: Session, _ allowed: Set<String>, _ now: Moment) -> [SessionEffect] {
+    private mutating func open(
+        _ session: Session, _ allowed: Set<String>, policies: Set<String>? = nil, _ now: Moment
+    ) -> [SessionEffect] {
         nextID += 1
         var effects: [SessionEffect] = []
         if let old = sessions[session.address] {
@@ -232,7 +259,7 @@ public struct SessionEngine: Sendable {
         }
         let left = Tick.Span(nanoseconds: session.expiresAt.nanoseconds &- now.wall.nanoseconds)
         let expires = now.tick + left
-        hold(session, Life(expires: expires, active: now.tick, reach: allowed))
+        hold(session, Life(expires: expires, active: now.tick, reach: allowed, allowed: policies))
         if session.idleSeconds != nil, nextTraffic == nil { planTraffic(now) }
         return effects + [.open(session, sites: allowed, until: expires + Self.kernelMargin)]
     }
@@ -261,6 +288,20 @@ public struct SessionEngine: Sendable {
                     cuts: !life.reach.isSubset(of: reach)))
         }
         return effects
+    }
+
+    private mutating func receive(_ address: IPAddress, allowing sites: Set<String>) -> [SessionEffect] {
+        guard let session = sessions[address], var life = lives[address], life.allowed != sites else { return [] }
+        let before = life.reach
+        life.allowed = sites
+        life.reach = claim(of: session).intersection(sites)
+        lives[address] = life
+        guard life.reach != before else { return [] }
+        return [
+            .reach(
+                session, sites: life.reach, until: life.expires + Self.kernelMargin,
+                cuts: !before.isSubset(of: life.reach))
+        ]
     }
 
     private mutating func receive(_ address: IPAddress, at mac: MACAddress) -> [SessionEffect] {

@@ -21,8 +21,12 @@ public struct SignIn: Sendable {
     public var mayCreateUser: Bool
     /// The device, where it is known.
     public var device: String?
+    /// The same by the names of endpoint protection platforms.
+    public var endpoints: [EndpointKey] = []
     /// What this sign-in may reach at most.
     public var sites: SiteChoice
+    /// What the policies allow of that at this moment; nil where they were not asked.
+    public var allowed: Set<String>?
     /// What made the decision, beside the identity provider, as a clause for the reason: `policy "Finance"`.
     public var decision: String?
     /// What the person is told when they are refused, and the audit trail has as well.
@@ -90,6 +94,8 @@ public enum SessionInput: Sendable {
     case neighbour(IPAddress, MACAddress)
     /// Packets that each address has sent so far.
     case traffic([IPAddress: UInt64])
+    /// What the policies allow the session of an address from now on.
+    case allowed(IPAddress, Set<String>)
 }
 
 /// What must be done, in this order.
@@ -127,6 +133,8 @@ public enum AdmissionRefusal: Error, Hashable, Codable, Sendable, CustomStringCo
     case unusableAddress(IPAddress)
     /// The user named by an administrator does not exist.
     case noSuchUser(String)
+    /// The sign-in policies say no.
+    case policy(String, PolicyRefusal)
 
     /// A word for programs.
     public var code: String {
@@ -138,6 +146,7 @@ public enum AdmissionRefusal: Error, Hashable, Codable, Sendable, CustomStringCo
         case .providerSessionOver: "provider-session-over"
         case .unusableAddress: "unusable-address"
         case .noSuchUser: "no-such-user"
+        case .policy: "policy"
         }
     }
 
@@ -155,6 +164,7 @@ public enum AdmissionRefusal: Error, Hashable, Codable, Sendable, CustomStringCo
             "The session of \(email) at the identity provider is over already. Sign in there again."
         case .unusableAddress(let address): "\(address) is no address of a device on a local network."
         case .noSuchUser(let email): "There is no user '\(email)'. `gatehouse user list` shows those that exist."
+        case .policy(let email, let refusal): "\(email) may not come in: \(refusal.reason)."
         }
     }
 
@@ -162,7 +172,7 @@ public enum AdmissionRefusal: Error, Hashable, Codable, Sendable, CustomStringCo
     public var user: String? {
         switch self {
         case .unknownUser(let user, _), .userDisabled(let user), .nothingAllowed(let user),
-            .providerSessionOver(let user), .noSuchUser(let user):
+            .providerSessionOver(let user), .noSuchUser(let user), .policy(let user, _):
             user
         case .noEmail(let nameID): nameID
         case .unusableAddress: nil

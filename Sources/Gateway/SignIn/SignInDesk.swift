@@ -329,6 +329,7 @@ actor SignInDesk: SignInAPI {
         case .unknownUser, .noSuchUser: .unknownUser(provider: title)
         case .userDisabled: .disabled
         case .nothingAllowed: .nothingAllowed
+        case .policy(_, let refusal): .againstPolicy(refusal.advice)
         case .providerSessionOver: .stale
         case .unusableAddress: .notAcceptable
         }

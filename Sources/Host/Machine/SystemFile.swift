@@ -4,6 +4,11 @@ import Glibc
 public enum SystemFile {
     /// The whole text, at most `limit` bytes of it; nil with `errno` set when it cannot be read.
     public static func read(_ path: String, limit: Int = 1 << 20) -> String? {
+        bytes(path, limit: limit).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The same as it is.
+    public static func bytes(_ path: String, limit: Int = 1 << 20) -> [UInt8]? {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
         defer { close(file) }
@@ -15,7 +20,7 @@ public enum SystemFile {
             guard count > 0 else { break }
             bytes += block[0..<count]
         }
-        return String(decoding: bytes.prefix(limit), as: UTF8.self)
+        return Array(bytes.prefix(limit))
     }
 
     /// Writes in one call, as `/proc/sys` wants it. Returns 0 or the error number.

@@ -148,6 +148,20 @@ enum Pages {
                 "Nothing is open to you",
                 ["You are who you say, but no network is open to your account. Ask an administrator for access."], "Back"
             )
+        case .againstPolicy(let reasons):
+            reasons.isEmpty
+                ? (
+                    "Not from here, or not now",
+                    [
+                        "You are who you say, but your company’s rules do not let you in from this place, at this time "
+                            + "or with this device. Ask an administrator."
+                    ], "Try again"
+                )
+                : (
+                    "This device is not ready",
+                    ["You are who you say, but your company’s rules ask for a device that is in order. What is missing:"]
+                        + reasons + ["When that is mended, sign in again: nothing else is needed."], "Try again"
+                )
         case .stale:
             (
                 "Please sign in once more",

@@ -104,6 +104,8 @@ public struct SignInProblem: Error, Hashable, Sendable {
         case noAddress
         /// The account may reach nothing.
         case nothingAllowed
+        /// The sign-in policies say no; with what of the device would have to be otherwise, in words.
+        case againstPolicy([String])
         /// The answer came too late, twice, or for something that was not asked: try again.
         case stale
         /// The provider itself refused.

@@ -111,7 +111,7 @@ func text(of user: UserStatus) -> String {
 }
 
 /// Titles and values in two columns; what has no value is left out.
-private func fields(_ rows: [(title: String, value: String?)]) -> String {
+func fields(_ rows: [(title: String, value: String?)]) -> String {
     rows.compactMap { row in
         row.value.map { row.title + String(repeating: " ", count: 14 - row.title.count) + $0.printable }
     }.joined(separator: "\n") + "\n"

@@ -24,6 +24,8 @@ public enum PostureOutcome: Hashable, Codable, Sendable {
         case stale
         /// The source refuses us this question.
         case permission
+        /// It is not certain enough which device it is.
+        case notIdentified
 
         /// To stand behind "unknown: ".
         public var words: String {
@@ -35,6 +37,7 @@ public enum PostureOutcome: Hashable, Codable, Sendable {
             case .schema: "the source answered with something unexpected"
             case .stale: "the source has not seen the device for too long"
             case .permission: "the source does not permit this question"
+            case .notIdentified: "it is not certain enough which device this is"
             }
         }
     }
