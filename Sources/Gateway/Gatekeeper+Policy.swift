@@ -93,7 +93,9 @@ extension Gatekeeper {
 
     /// Keeps what a session that was opened rests on.
     func hold(_ judged: Judged, _ session: Session, into batch: inout Batch) {
-        policy.hold(session.address, judged.decision, judged.circumstances, mac: session.mac, now: now)
+        policy.hold(
+            session.address, judged.decision, judged.circumstances, mac: session.mac, pinned: session.endpoints,
+            now: now)
         let refusal =
             judged.decision.denial == nil
             ? nil
@@ -153,7 +155,7 @@ extension Gatekeeper {
             receive(.end(.address(address), .policy(reason: refusal.reason)), into: &batch)
             return
         }
-        policy.hold(address, decision, circumstances, mac: mac, now: moment)
+        policy.hold(address, decision, circumstances, mac: mac, pinned: session.endpoints, now: moment)
         receive(.allowed(address, decision.sites), into: &batch)
         guard engine.reach(of: session) != reach else { return }
         let why =

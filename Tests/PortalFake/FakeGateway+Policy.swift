@@ -5,19 +5,19 @@ public import Portal
 extension FakeGateway {
     public func policies() async throws -> PolicyBook {
         try note("policies")
-        return PolicyBook(set: Examples.policies, version: "1")
+        return PolicyBook(set: PolicySet.example, version: "1")
     }
 
     public func editPolicies(_ order: PolicyOrder, isDryRun: Bool, caller: Caller) async throws -> PolicyBook {
         try note("\(isDryRun ? "preview" : "make") \(order.edits.count) policy edits", caller)
-        var set = Examples.policies
+        var set = PolicySet.example
         do throws(PolicyEdit.Fault) {
             for edit in order.edits { try set.apply(edit) }
         } catch {
             throw APIError.conflict(error.description)
         }
         return PolicyBook(
-            set: set, version: "2", changes: set.deeds(since: Examples.policies).map { "\($0.action) \($0.subject)" })
+            set: set, version: "2", changes: set.deeds(since: PolicySet.example).map { "\($0.action) \($0.subject)" })
     }
 
     public func testPolicies(_ question: PolicyQuestion) async throws -> PolicyAnswer {
@@ -41,8 +41,9 @@ extension FakeGateway {
     }
 }
 
-extension Examples {
-    public static let policies = PolicySet(
+extension PolicySet {
+    /// A check, a behaviour and a policy.
+    public static let example = PolicySet(
         checks: [
             PostureCheck(
                 name: "windows", system: .windows,

@@ -126,15 +126,18 @@ public struct PolicyEngine: Sendable {
     // MARK: - Sessions
 
     /// Keeps what a session's decision rests on.
+    ///
+    /// - Parameter pinned: the devices of its sign-in, which may be among those that are found or come to be again.
     public mutating func hold(
-        _ address: IPAddress, _ decision: PolicyDecision, _ circumstances: Circumstances, mac: MACAddress?, now: Moment
+        _ address: IPAddress, _ decision: PolicyDecision, _ circumstances: Circumstances, mac: MACAddress?,
+        pinned: [EndpointKey], now: Moment
     ) {
         drop(address)
         let place = whereabouts(address, mac: mac, user: circumstances.user, now: now.wall)
         var basis = circumstances
         basis.device = DeviceFacts()
         let standing = Standing(
-            circumstances: basis, endpoints: circumstances.device.endpoints, mac: place.mac, hostName: place.hostName,
+            circumstances: basis, endpoints: Array(Set(circumstances.device.endpoints + pinned)), mac: place.mac, hostName: place.hostName,
             userKeys: EndpointDirectory.userKeys(ofEmail: circumstances.user),
             sources: circumstances.device.sources.map(\.source.name),
             isByDefault: decision.rulings.contains { $0.policy == nil })

@@ -43,10 +43,10 @@ public struct PolicySet: Hashable, Codable, Sendable {
     public func faults(in world: World) -> [String] {
         var faults: [String] = []
         func name(_ name: String, _ what: String) {
-            if name.isEmpty || name.utf8.count > 64 || name.contains("/") || name.contains(",")
+            if name.isEmpty || name.utf8.count > 64
                 || name.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F })
             {
-                faults.append("'\(name)' is no name for a \(what): 1 to 64 characters without / and comma.")
+                faults.append("'\(name)' is no name for a \(what): 1 to 64 characters that print.")
             }
         }
         func unique(_ names: [String], _ what: String) {
