@@ -52,7 +52,7 @@ for place in "client eth0 10.1.0.10" "gateway lan 10.1.0.1" "gateway gh0 10.2.0.
 done
 ip -n "$lab-client" route add default via 10.1.0.1
 ip -n "$lab-vpc" route add default via 10.2.0.1
-on vpc iperf3 --server >"$folder/server.log" 2>&1 &
+ip netns exec "$lab-vpc" iperf3 --server >"$folder/server.log" 2>&1 &
 server=$!
 bench() { on gateway "$binaries/bench-gate" "$@"; }
 
@@ -89,7 +89,7 @@ for ((round = 1; round <= rounds; round++)); do
     done
     # Revocation in the middle of a stream of 10,000 packets a second.
     bench load "$many" 10.1.0.10 >/dev/null
-    on gateway tcpdump -Z root -i gh0 -n -tt -U -w "$folder/cut.pcap" udp and src 10.1.0.10 2>"$folder/tcpdump.log" &
+    ip netns exec "$lab-gateway" tcpdump -Z root -i gh0 -n -tt -U -w "$folder/cut.pcap" udp and src 10.1.0.10 2>"$folder/tcpdump.log" &
     capture=$!
     for ((try = 0; try < 100; try++)); do
         grep -q 'listening on' "$folder/tcpdump.log" 2>/dev/null && break
@@ -101,7 +101,8 @@ for ((round = 1; round <= rounds; round++)); do
     sleep 1.5
     begun=$(bench cut 10.1.0.10 | awk '/^cut/ { print $2 }')
     wait "$sender" || true
-    kill -INT "$capture"
+    # What runs in the background of a script ignores SIGINT.
+    kill -TERM "$capture"
     wait "$capture" 2>/dev/null || true
     last=$(tcpdump -r "$folder/cut.pcap" -n -tt 2>/dev/null | awk '{ print $1 }' | tail -n 1)
     keep cut "$(awk -v a="$last" -v b="$begun" 'BEGIN { d = (a - b) * 1e3; printf "%.3f", (d > 0 ? d : 0) }')"
