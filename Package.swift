@@ -138,6 +138,10 @@ let package = Package(
             name: "bench-saml", dependencies: ["Base", "Cryptography", "Identity", "TestSAMLProvider"],
             path: "tools/benchmarks/saml", exclude: ["peer.py"], swiftSettings: strict),
 
+        .executableTarget(
+            name: "bench-policy", dependencies: ["Access", "Base", "Cryptography", "Host", "Store"],
+            path: "tools/benchmarks/policy", swiftSettings: strict),
+
         // Simulation: run by tools/simulate and tools/test.
         .target(
             name: "Simulation", dependencies: ["Base", "Cryptography", "ESP", "IKE", "Tunnels"],

@@ -5,7 +5,8 @@ import Identity
 
 /// What others ask of the gatekeeper, from anywhere.
 extension Gatekeeper {
-    /// Admits whom an identity provider vouched for, at an address; returns when packets pass.
+    /// Admits whom an identity provider vouched for, at an address; returns when packets pass. What the policies rest on
+    /// is looked at anew before.
     ///
     /// - Parameters:
     ///   - mayCreateUser: the provider's setting; a sign-in that began at the provider always may.
@@ -16,6 +17,7 @@ extension Gatekeeper {
         _ subject: VerifiedSubject, at address: IPAddress, mayCreateUser: Bool = false, sites: SiteChoice = .all,
         reference: String? = nil
     ) async throws -> Session {
+        if let prepare = await ask({ $0.prepare }) ?? nil { await prepare(address) }
         let signIn = SignIn(
             subject: subject, address: address, mayCreateUser: mayCreateUser, sites: sites, reference: reference)
         guard let session = try await carryOut(.signIn(signIn)).opened.first else { throw Stopping() }

@@ -188,6 +188,14 @@ extension Gatekeeper {
         return (place, facts, steps)
     }
 
+    /// What the sources are asked about who signs in at an address; nil where no policy asks for a device.
+    func endpointQuery(_ address: IPAddress) -> EndpointQuery? {
+        guard !policy.rules.set.checks.isEmpty else { return nil }
+        let (place, facts, _) = deviceFacts(at: address, user: nil, now: now.wall)
+        return EndpointQuery(
+            keys: Set(facts.endpoints), mac: place.mac, hostName: place.hostName, address: place.address)
+    }
+
     /// How the card at an address is known, or why it is not.
     func macWords(_ place: Whereabouts) -> String {
         if let mac = engine.mac(of: place.address) { return "\(mac), by the neighbour table" }

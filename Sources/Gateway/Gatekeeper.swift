@@ -68,6 +68,8 @@ actor Gatekeeper {
     private(set) var engine: SessionEngine
     private(set) var gate: Gate
     var policy = PolicyEngine()
+    /// Brings what is known of a device up to date before it signs in.
+    private(set) var prepare: (@Sendable (IPAddress) async -> Void)?
     private var alarm = Alarm()
     private var leaseAt: Tick?
     private var checkAt: Tick?
@@ -95,6 +97,8 @@ actor Gatekeeper {
         engine = SessionEngine(settings: AccessSettings(), sites: [], nextID: try store.nextSession())
         gate = Gate(GatePlan())
     }
+
+    func use(prepare: @escaping @Sendable (IPAddress) async -> Void) { self.prepare = prepare }
 
     var now: Moment { Moment(machine.clock.now, machine.clock.wall) }
     var settings: AccessSettings { engine.settings }

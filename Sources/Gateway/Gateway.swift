@@ -17,6 +17,7 @@ public final class Gateway: Sendable {
     private let core: Core
     private let gatekeeper: Gatekeeper
     private let neighbours: KernelWatcher
+    private let posture: PostureUpkeep
     private let control: GatewayControl
     /// Nil when the boot file asks for none.
     private let webPages: WebPages?
@@ -98,6 +99,9 @@ public final class Gateway: Sendable {
                 clock: clock, table: GateTable(netfilter), conntrack: try Netlink(.netfilter), route: netlink,
                 bootPath: boot.stateDirectory + "/gate.nft", redirectPort: boot.signInPages?.redirectPort),
             store: store, log: log)
+        let posture = PostureUpkeep(gatekeeper, endpoints: nil, log: log)
+        self.posture = posture
+        await gatekeeper.use { await posture.prepare($0) }
         web = HTTPClient(try boot.outgoing.settings(), clock: clock)
         webPages = try boot.signInPages.map { [gatekeeper, store, log, web] pages in
             let desk = try SignInDesk(
@@ -177,6 +181,7 @@ public final class Gateway: Sendable {
             group.addTask { [watcher] in for await _ in watcher.events { core.inbox.put(.kernelChanged) } }
             group.addTask { [manager] in await Self.feedWatchdog(manager, core) }
             group.addTask { [gatekeeper] in await gatekeeper.run() }
+            group.addTask { [posture] in await posture.run() }
             if let webPages { group.addTask { await webPages.run() } }
             group.addTask { [gatekeeper, neighbours] in
                 for await event in neighbours.events {

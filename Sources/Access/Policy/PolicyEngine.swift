@@ -166,6 +166,9 @@ public struct PolicyEngine: Sendable {
         for user in standing.userKeys { take(user, from: &byUser) }
     }
 
+    /// The endpoints that sessions rest on.
+    public var watchedEndpoints: Set<EndpointKey> { Set(byEndpoint.keys) }
+
     /// The sessions whose decision must be made anew: a fact has changed, or its time is over.
     public mutating func takeTouched(now: Tick) -> Set<IPAddress> {
         while let address = due.popDue(now) { touched.insert(address) }

@@ -23,6 +23,23 @@ public enum SystemFile {
         return Array(bytes.prefix(limit))
     }
 
+    /// By what it is seen that a file is another one than before.
+    public struct Version: Hashable, Sendable {
+        var inode: UInt64
+        var size: Int64
+        var seconds: Int64
+        var nanoseconds: Int64
+    }
+
+    /// Nil when there is no such file.
+    public static func version(_ path: String) -> Version? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return Version(
+            inode: UInt64(status.st_ino), size: Int64(status.st_size), seconds: Int64(status.st_mtim.tv_sec),
+            nanoseconds: Int64(status.st_mtim.tv_nsec))
+    }
+
     /// Writes in one call, as `/proc/sys` wants it. Returns 0 or the error number.
     static func write(_ text: String, to path: String) -> Int32 {
         let file = open(path, O_WRONLY | O_CLOEXEC)

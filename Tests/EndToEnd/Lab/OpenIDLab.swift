@@ -62,7 +62,7 @@ struct OpenIDLab: Sendable {
 
     // MARK: The provider
 
-    private static let root =
+    static let root =
         (((#filePath as NSString).deletingLastPathComponent as NSString).deletingLastPathComponent as NSString)
         .deletingLastPathComponent + "/.."
     private static let scripts = root + "/Tests/EndToEnd/OpenIDProvider"

@@ -24,6 +24,14 @@ public struct EndpointDirectory: Sendable {
             var touched: [EndpointRecord] = []
             touched.reserveCapacity(2 * changed.count)
             for record in changed {
+                // What was fetched anew and is as it was touches nobody.
+                if var known = records[record.key] {
+                    known.fetchedAt = record.fetchedAt
+                    if known == record {
+                        records[record.key] = record
+                        continue
+                    }
+                }
                 let old = remove(record.key)
                 insert(record)
                 if let old { touched.append(old) }
