@@ -34,6 +34,8 @@ actor Gatekeeper {
         case addUser(User, actor: String)
         case changeUser(String, actor: String, @Sendable (inout User) -> [String])
         case removeUser(String, actor: String)
+        /// What a directory does to users; each step as the user stands then.
+        case synchronise([DirectoryStep], Directory, predecessors: [String: String], actor: String)
     }
 
     /// What came of an order: the sessions that it opened or ended, the user that it left.
@@ -254,6 +256,8 @@ actor Gatekeeper {
             policy.touch(user: user.email)
             outcome.user = user
             return outcome
+        case .synchronise(let steps, let directory, let predecessors, let actor):
+            return try synchronise(steps, directory, predecessors, actor, into: &batch)
         case .removeUser(let email, let actor):
             guard let user = engine.users[User.key(email)] else { throw UserUnknown(email: email) }
             var outcome = carryOut(
@@ -263,6 +267,30 @@ actor Gatekeeper {
             outcome.user = user
             return outcome
         }
+    }
+
+    private func synchronise(
+        _ steps: [DirectoryStep], _ directory: Directory, _ predecessors: [String: String], _ actor: String,
+        into batch: inout Batch
+    ) throws -> Outcome {
+        var outcome = Outcome()
+        for step in steps {
+            let user = engine.users[step.email]
+            let predecessor = predecessors[step.email].flatMap { engine.users[$0] }
+            guard let (after, words) = step.result(for: user, of: directory, predecessor: predecessor, now: now.wall) else {
+                continue
+            }
+            if user == nil { batch.addedUsers.append(after.email) }
+            let input: SessionInput =
+                user?.isEnabled == true && !after.isEnabled ? .userDisabled(after, by: actor) : .user(after)
+            outcome.closed += carryOut(try engine.receive(input, now: now), actor: actor, into: &batch).closed
+            batch.records.append(
+                (
+                    .user(after, action: user == nil ? "user-added" : "user-changed", detail: words.joined(separator: "; ")),
+                    actor
+                ))
+        }
+        return outcome
     }
 
     struct UserExists: Error { var email: String }

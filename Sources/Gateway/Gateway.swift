@@ -22,6 +22,7 @@ public final class Gateway: Sendable {
     /// Nil when the boot file asks for none.
     private let webPages: WebPages?
     private let web: HTTPClient
+    private let directories: DirectoryDesk
     private let store: Store
     private let stateLock: FolderLock
     private let watcher: KernelWatcher
@@ -103,23 +104,32 @@ public final class Gateway: Sendable {
         self.posture = posture
         await gatekeeper.use { await posture.prepare($0) }
         web = HTTPClient(try boot.outgoing.settings(), clock: clock)
+        let tokens = TokenSource(web: web, clock: clock, random: SystemRandom.bytes)
+        let courier = DirectoryCourier(web: web, tokens: tokens, clock: clock, runtimeDirectory: boot.runtimeDirectory)
+        directories = DirectoryDesk(courier: courier, gatekeeper: gatekeeper, store: store, log: log, clock: clock)
+        let agents = AgentDesk(
+            store: store, directories: directories, log: log, clock: clock, random: SystemRandom.bytes)
         webPages = try boot.signInPages.map { [gatekeeper, store, log, web] pages in
             let desk = try SignInDesk(
                 address: pages.address, gatekeeper: gatekeeper, store: store, log: log, clock: clock, web: web,
-                random: SystemRandom.bytes)
+                agents: agents, random: SystemRandom.bytes)
             return WebPages(
                 pages, stateDirectory: boot.stateDirectory, desk: desk, journal: journal, log: log, clock: clock)
         }
-        let (core, store, log, gatekeeper, webPages, web) = (core, store, log, gatekeeper, webPages, web)
+        let (core, store, log, gatekeeper, webPages, web, directories) =
+            (core, store, log, gatekeeper, webPages, web, directories)
         control = GatewayControl(
-            core: core, gatekeeper: gatekeeper, webPages: webPages, web: web, store: store, log: log, dataPathKind: dataPath.kind,
+            core: core, gatekeeper: gatekeeper, webPages: webPages, web: web, tokens: tokens,
+            directories: directories, courier: courier, store: store, log: log, dataPathKind: dataPath.kind,
             startedAt: clock.wall,
             examine: {
                 let interfaces = await core.ask { core in core.interfaces } ?? []
                 let isGateEnabled = await gatekeeper.ask { $0.settings.isGateEnabled } ?? false
+                let (reports, broken) = await directories.reports()
                 return await Examination.findings(
                     boot, connectors: (try? store.contents().connectors) ?? [], interfaces: interfaces,
                     signIn: SignInExamination(webPages, store, isGateEnabled: isGateEnabled), now: clock.wall)
+                    + DirectoryExamination.findings(reports, broken: broken, now: clock.wall)
             },
             reread: { caller in
                 core.inbox.put(.readConnectors)
@@ -182,6 +192,7 @@ public final class Gateway: Sendable {
             group.addTask { [manager] in await Self.feedWatchdog(manager, core) }
             group.addTask { [gatekeeper] in await gatekeeper.run() }
             group.addTask { [posture] in await posture.run() }
+            group.addTask { [directories] in await directories.run() }
             if let webPages { group.addTask { await webPages.run() } }
             group.addTask { [gatekeeper, neighbours] in
                 for await event in neighbours.events {
@@ -196,6 +207,7 @@ public final class Gateway: Sendable {
             manager.stopping(status: "closing")
             watcher.stop()
             neighbours.stop()
+            directories.stop()
             let isHandedOver = await core.isHandedOver
             gatekeeper.inbox.put(.stop(isHandedOver: isHandedOver))
             if isHandedOver {

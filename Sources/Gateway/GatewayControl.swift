@@ -13,6 +13,9 @@ struct GatewayControl: GatewayAPI {
     /// Nil when the boot file asks for none.
     let webPages: WebPages?
     let web: HTTPClient
+    let tokens: TokenSource
+    let directories: DirectoryDesk
+    let courier: DirectoryCourier
     let store: Store
     let log: EventLog
     let dataPathKind: String
@@ -226,11 +229,13 @@ struct GatewayControl: GatewayAPI {
 extension APIError {
     init(_ error: StoreError) {
         switch error {
-        case .unknown, .providerUnknown: self = .notFound(error.description)
+        case .unknown, .providerUnknown, .directoryUnknown, .accessUnknown: self = .notFound(error.description)
         case .siteRefused: self = .invalid(error.description)
-        case .exists, .tunnelNameTaken, .siteChanged, .policiesChanged, .providerExists, .providerTaken, .clientTaken:
+        case .exists, .tunnelNameTaken, .siteChanged, .policiesChanged, .providerExists, .providerTaken, .clientTaken,
+            .directoryExists, .accessExists:
             self = .conflict(error.description)
-        case .unusable, .newer, .sealBroken, .definitionBroken, .providerBroken, .policiesBroken, .failed:
+        case .unusable, .newer, .sealBroken, .definitionBroken, .providerBroken, .policiesBroken, .directoryBroken,
+            .failed:
             self = .internal(error.description)
         }
     }

@@ -179,6 +179,8 @@ public struct UserStatus: Hashable, Codable, Sendable {
     public var lastSignInAt: WallTime?
     /// The user's sessions, by number.
     public var sessions: [Int64]
+    /// The directories that have the user, or had them before.
+    public var origins: [User.Origin]
 
     public init(_ user: User, reaches: [String], sessions: [Int64]) {
         email = user.email
@@ -193,6 +195,7 @@ public struct UserStatus: Hashable, Codable, Sendable {
         createdAt = user.createdAt
         lastSignInAt = user.lastSignInAt
         self.sessions = sessions
+        origins = user.origins
     }
 }
 

@@ -40,7 +40,11 @@ extension Store {
     /// All users, in the order of their addresses.
     public func users() throws(StoreError) -> [User] {
         try reading { database in
-            try Row.fetchAll(database, sql: "SELECT * FROM user ORDER BY email").map(Self.user)
+            var words = Words()
+            var users: [User] = []
+            let rows = try Row.fetchCursor(database, sql: "SELECT * FROM user ORDER BY email")
+            while let row = try rows.next() { users.append(Self.user(row, &words)) }
+            return users
         }
     }
 
@@ -149,27 +153,42 @@ extension Store {
     }
 
     private func save(_ user: User, _ database: Database) throws {
-        try database.execute(
+        try database.cachedStatement(
             sql: """
-                INSERT INTO user (email, firstName, lastName, source, groups, tags, sites, enabled, createdAt, lastSignInAt)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (email) DO UPDATE SET
+                INSERT INTO user (email, firstName, lastName, source, groups, tags, sites, enabled, createdAt, lastSignInAt,
+                    origins)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (email) DO UPDATE SET
                     firstName = excluded.firstName, lastName = excluded.lastName, source = excluded.source,
                     groups = excluded.groups, tags = excluded.tags, sites = excluded.sites,
-                    enabled = excluded.enabled, lastSignInAt = excluded.lastSignInAt
-                """,
-            arguments: [
-                user.email, user.firstName, user.lastName, user.source, try Self.json(user.groups),
-                try Self.json(user.tags), user.sites?.description, user.isEnabled, user.createdAt.rfc3339,
-                user.lastSignInAt?.rfc3339,
-            ])
+                    enabled = excluded.enabled, lastSignInAt = excluded.lastSignInAt, origins = excluded.origins
+                """
+        ).execute(arguments: [
+            user.email, user.firstName, user.lastName, user.source, try Self.json(user.groups),
+            try Self.json(user.tags), user.sites?.description, user.isEnabled, user.createdAt.rfc3339,
+            user.lastSignInAt?.rfc3339, try Self.json(user.origins),
+        ])
     }
 
-    static func json(_ words: [String]) throws -> String {
-        String(decoding: try encoder.encode(words), as: UTF8.self)
+    static func json<Item: Encodable>(_ items: [Item]) throws -> String {
+        items.isEmpty ? "[]" : String(decoding: try encoder.encode(items), as: UTF8.self)
     }
 
-    static func words(_ json: String) -> [String] {
-        (try? JSONDecoder().decode([String].self, from: Data(json.utf8))) ?? []
+    static func items<Item: Decodable>(_ json: String) -> [Item] {
+        json == "[]" ? [] : (try? JSONDecoder().decode([Item].self, from: Data(json.utf8))) ?? []
+    }
+
+    static func words(_ json: String) -> [String] { items(json) }
+
+    /// Lists of words that were read already: many users have the same ones, and share them.
+    private struct Words {
+        private var known: [String: [String]] = [:]
+
+        mutating func read(_ json: String) -> [String] {
+            if let words = known[json] { return words }
+            let words: [String] = Store.items(json)
+            known[json] = words
+            return words
+        }
     }
 
     static var encoder: JSONEncoder {
@@ -178,14 +197,16 @@ extension Store {
         return encoder
     }
 
-    private static func user(_ row: Row) -> User {
-        User(
+    private static func user(_ row: Row, _ words: inout Words) -> User {
+        var user = User(
             email: row["email"], firstName: row["firstName"], lastName: row["lastName"], source: row["source"],
-            groups: words(row["groups"]), tags: words(row["tags"]),
+            groups: words.read(row["groups"]), tags: words.read(row["tags"]),
             // A choice that cannot be read allows nothing.
             sites: (row["sites"] as String?).map { SiteChoice($0) ?? .only([]) }, isEnabled: row["enabled"],
             createdAt: WallTime(rfc3339: row["createdAt"]) ?? WallTime(nanoseconds: 0),
             lastSignInAt: (row["lastSignInAt"] as String?).flatMap(WallTime.init(rfc3339:)))
+        user.origins = items(row["origins"])
+        return user
     }
 
     /// Nil for a row that someone has changed by hand into something that admits nobody.

@@ -181,6 +181,52 @@ enum Schema {
                     ALTER TABLE session ADD COLUMN endpoints TEXT NOT NULL DEFAULT '[]';
                     """)
         }
+        migrator.registerMigration("directories, their users and API accesses") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE directory (
+                        id TEXT PRIMARY KEY,
+                        position INTEGER NOT NULL,
+                        -- JSON of the definition, secrets left out.
+                        definition TEXT NOT NULL,
+                        updatedAt TEXT NOT NULL
+                    ) STRICT;
+                    CREATE TABLE directorySecret (
+                        directory TEXT NOT NULL REFERENCES directory (id) ON DELETE CASCADE,
+                        place TEXT NOT NULL,
+                        sealed BLOB NOT NULL,
+                        PRIMARY KEY (directory, place)
+                    ) STRICT;
+                    -- What was read last, where the next reading goes on, and how the last synchronisation went.
+                    CREATE TABLE directoryState (
+                        directory TEXT PRIMARY KEY REFERENCES directory (id) ON DELETE CASCADE,
+                        -- JSON.
+                        standing TEXT NOT NULL,
+                        mirror BLOB
+                    ) STRICT;
+                    -- JSON: the directories that have the user, and what each gave.
+                    ALTER TABLE user ADD COLUMN origins TEXT NOT NULL DEFAULT '[]';
+                    CREATE TABLE apiAccess (
+                        id TEXT PRIMARY KEY,
+                        title TEXT NOT NULL,
+                        -- "active-directory" or "custom".
+                        kind TEXT NOT NULL,
+                        clientID TEXT NOT NULL UNIQUE,
+                        -- SHA-256 over the client secret, which has more bits than anyone can try.
+                        secretHash BLOB NOT NULL,
+                        createdAt TEXT NOT NULL,
+                        lastUsedAt TEXT
+                    ) STRICT;
+                    CREATE TABLE apiAccessLog (
+                        number INTEGER PRIMARY KEY AUTOINCREMENT,
+                        access TEXT NOT NULL REFERENCES apiAccess (id) ON DELETE CASCADE,
+                        time TEXT NOT NULL,
+                        type TEXT NOT NULL,
+                        details TEXT NOT NULL
+                    ) STRICT;
+                    CREATE INDEX apiAccessLogOrder ON apiAccessLog (access, number);
+                    """)
+        }
         return migrator
     }
 

@@ -69,9 +69,9 @@ public final class Store: Sendable {
 
     /// One line of the audit trail, in the transaction of what it tells of.
     func enter(_ deed: Deed, _ change: Change, _ database: Database) throws {
-        try database.execute(
-            sql: "INSERT INTO audit (time, actor, action, subject, detail, definition) VALUES (?, ?, ?, ?, ?, ?)",
-            arguments: [wall().rfc3339, change.actor, deed.action, deed.subject, change.reason, deed.definition])
+        try database.cachedStatement(
+            sql: "INSERT INTO audit (time, actor, action, subject, detail, definition) VALUES (?, ?, ?, ?, ?, ?)"
+        ).execute(arguments: [wall().rfc3339, change.actor, deed.action, deed.subject, change.reason, deed.definition])
     }
 
     /// A transaction: all that `body` does, or nothing when it throws.

@@ -24,6 +24,11 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Another change of the policies came between.
     case policiesChanged
     case policiesBroken(String, reason: String)
+    case directoryExists(String)
+    case directoryUnknown(String)
+    case directoryBroken(String, reason: String)
+    case accessExists(String)
+    case accessUnknown(String)
     case failed(reason: String)
 
     public var description: String {
@@ -65,6 +70,16 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         case .policiesBroken(let thing, let reason):
             "The stored \(thing) of the sign-in policies cannot be read: \(reason). `gatehouse policy apply` puts a whole "
                 + "set in its place."
+        case .directoryExists(let id):
+            "There is a directory '\(id)' already. `gatehouse directory edit` changes it."
+        case .directoryUnknown(let id):
+            "There is no directory '\(id)'. `gatehouse directory list` shows those that exist."
+        case .directoryBroken(let id, let reason):
+            "The stored definition of the directory '\(id)' cannot be read: \(reason). Remove it and add it anew."
+        case .accessExists(let id):
+            "There is an API access '\(id)' already. Remove it first, or choose another name."
+        case .accessUnknown(let id):
+            "There is no API access '\(id)'. `gatehouse api-access list` shows those that exist."
         case .failed(let reason):
             "The database refused: \(reason)."
         }

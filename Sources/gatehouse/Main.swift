@@ -14,8 +14,8 @@ import Glibc
         version: gatehouseVersion,
         subcommands: [
             ImportCommand.self, StatusCommand.self, ExplainCommand.self, EventsCommand.self, ConnectorCommand.self,
-            GateCommand.self, SessionCommand.self, UserCommand.self, IdPCommand.self, PostureCommand.self,
-            BehaviourCommand.self, PolicyCommand.self, ExportCommand.self,
+            GateCommand.self, SessionCommand.self, UserCommand.self, IdPCommand.self, DirectoryCommand.self,
+            APIAccessCommand.self, PostureCommand.self, BehaviourCommand.self, PolicyCommand.self, ExportCommand.self,
             ApplyCommand.self, DoctorCommand.self, AuditCommand.self, ReloadCommand.self,
         ])
 

@@ -95,10 +95,25 @@ need_glewlwyd() {
     need_packages glewlwyd=glewlwyd /usr/bin/glewlwyd=dbconfig-no-thanks
 }
 
+# need_samba: installs what makes a domain controller of Samba's. Its services must not start by themselves.
+need_samba() {
+    local policy=/usr/sbin/policy-rc.d mine=''
+    if [[ $(id -u) -eq 0 && ! -e $policy ]] && ! command -v samba >/dev/null; then
+        mine=yes
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+    fi
+    need_packages samba=samba samba-tool=samba-common-bin "/usr/lib/*/samba/ldb/acl.so=samba-dsdb-modules" \
+        "/usr/lib/*/samba/vfs/xattr_tdb.so=samba-vfs-modules" winbindd=winbind ldapmodify=ldap-utils \
+        /usr/share/samba/setup/provision.ldif=samba-ad-provision
+    [[ -z $mine ]] || rm -f $policy
+}
+
 packages_to_build=(
     pkg-config=pkg-config g++=g++ "/usr/include/openssl/evp.h=libssl-dev"
     "/usr/include/libmnl/libmnl.h=libmnl-dev" "/usr/include/libxml2/libxml/tree.h=libxml2-dev"
     "/usr/include/sqlite3.h=libsqlite3-dev" "/usr/include/*/curl/curl.h=libcurl4-openssl-dev"
+    "/usr/include/ldap.h=libldap-dev"
 )
 # Other implementations that the engines are held against.
 packages_of_oracles=(xmlsec1=xmlsec1 openssl=openssl)

@@ -17,6 +17,8 @@ public struct User: Hashable, Codable, Sendable {
     public var isEnabled: Bool
     public var createdAt: WallTime
     public var lastSignInAt: WallTime?
+    /// The directories that have them, or had them before.
+    public var origins: [Origin] = []
 
     public init(
         email: String, firstName: String? = nil, lastName: String? = nil, source: String, groups: [String] = [],

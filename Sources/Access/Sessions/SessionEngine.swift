@@ -192,7 +192,11 @@ public struct SessionEngine: Sendable {
         }
         user.firstName = subject.firstName ?? user.firstName
         user.lastName = subject.lastName ?? user.lastName
-        if user.source != "local" || !subject.groups.isEmpty { user.groups = subject.groups }
+        if user.source != "local" || !subject.groups.isEmpty {
+            // The teams of directories are theirs to give and take.
+            let teams = user.origins.filter(\.isActive).map(\.team)
+            user.groups = subject.groups + teams.filter { !subject.groups.contains($0) }
+        }
         user.lastSignInAt = now.wall
         return user
     }

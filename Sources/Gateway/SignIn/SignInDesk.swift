@@ -20,6 +20,7 @@ actor SignInDesk: SignInAPI {
     let web: HTTPClient
     let documents: OpenIDDocuments
     let random: @Sendable (Int) -> [UInt8]
+    private let agents: AgentDesk?
     /// Sign-ins with OpenID providers that were begun.
     var logins = PendingLogins()
     var usedLogouts = UsedLogoutTokens()
@@ -29,9 +30,10 @@ actor SignInDesk: SignInAPI {
 
     init(
         address: SiteAddress, gatekeeper: Gatekeeper, store: Store, log: EventLog, clock: SystemClock, web: HTTPClient,
-        random: @escaping @Sendable (Int) -> [UInt8]
+        agents: AgentDesk? = nil, random: @escaping @Sendable (Int) -> [UInt8]
     ) throws(StoreError) {
         self.address = address
+        self.agents = agents
         self.gatekeeper = gatekeeper
         self.store = store
         self.log = log
@@ -40,6 +42,10 @@ actor SignInDesk: SignInAPI {
         self.web = web
         documents = OpenIDDocuments(web: web, clock: clock)
         used = ReplayCache(try store.usedAssertions(now: clock.wall))
+    }
+
+    nonisolated func agentRequest(_ request: AgentRequest) async -> AgentAnswer {
+        await agents?.answer(request) ?? AgentAnswer(status: 404, body: #"{"error":"not_found"}"#)
     }
 
     // MARK: - Sign-in

@@ -48,6 +48,8 @@ public struct OpenIDProvider: Codable, Hashable, Sendable, Identifiable {
     public var endsProviderSession = false
     /// The connectors that its users may reach; nil for all. What a user may reach narrows it further.
     public var sites: [String]?
+    /// When the client secret ends, as an administrator said; nil where that is not known.
+    public var secretEndsAt: WallTime?
 
     public init(id: String, kind: Kind, issuer: String, clientID: String) {
         self.id = id
@@ -136,8 +138,16 @@ public struct OpenIDProvider: Codable, Hashable, Sendable, Identifiable {
 
     /// What an administrator should know, in sentences.
     public func warnings(now: WallTime) -> [String] {
-        guard authentication == .privateKey, let certificate, certificate.notAfter < now else { return [] }
-        return ["The certificate of our key for '\(id)' has expired (\(certificate.notAfter.day))."]
+        guard let (what, end) = proofEnd, let sentence = SecretWatch.sentence(what, endsAt: end, now: now) else { return [] }
+        return [sentence]
+    }
+
+    /// What proves us, in words, and when that ends; nil where it is not known.
+    public var proofEnd: (what: String, end: WallTime)? {
+        if authentication == .privateKey {
+            return certificate.map { ("The certificate of our key for '\(id)'", $0.notAfter) }
+        }
+        return secretEndsAt.map { ("The client secret of '\(id)'", $0) }
     }
 
     private static func isWord(_ text: String) -> Bool {

@@ -1,4 +1,5 @@
 public import Base
+public import Cryptography
 public import Identity
 
 /// What the sign-in pages can ask of the gateway. `Gateway` implements it; tests put a fake in its place.
@@ -44,6 +45,36 @@ public protocol SignInAPI: Sendable {
 
     /// Our metadata for a provider; nil when there is none of that name.
     func metadata(provider: String) async -> String?
+
+    /// Answers a program on the customer's side that signs in with an API access.
+    func agentRequest(_ request: AgentRequest) async -> AgentAnswer
+}
+
+extension SignInAPI {
+    public func agentRequest(_ request: AgentRequest) async -> AgentAnswer {
+        AgentAnswer(status: 404, body: #"{"error":"not_found"}"#)
+    }
+}
+
+/// What a directory agent sends: `token` with a form (RFC 6749 §4.4), `directory` with a ``DirectoryPush`` in JSON.
+public struct AgentRequest: Sendable {
+    /// The last part of the path.
+    public var name: String
+    public var authorization: Secret?
+    public var form: [String: [UInt8]]?
+    public var body: [UInt8]
+    public var address: IPAddress
+}
+
+/// What it gets, as JSON.
+public struct AgentAnswer: Hashable, Sendable {
+    public var status: Int
+    public var body: String
+
+    public init(status: Int, body: String) {
+        self.status = status
+        self.body = body
+    }
 }
 
 /// One identity provider on the sign-in page.

@@ -66,6 +66,8 @@ final class SignInSite: Sendable {
     /// Says who asks when a form comes from our own pages.
     private static let visitorCookie = "__Host-gatehouse"
     /// Binds a request to the browser that it went through. Must survive the provider's post from its own site.
+    /// Below it are the requests of directory agents.
+    static let agentPath = "/api/v1/"
     private static let requestCookie = "__Host-gatehouse-request"
 
     init(
@@ -107,10 +109,19 @@ final class SignInSite: Sendable {
                     status: 429))
         }
         // Cookies belong to one name: whoever came by another is led to the one that providers know.
-        guard request.host?.lowercased() == address.host || isHealthQuestion(request) else {
+        let isAgent = request.path.hasPrefix(Self.agentPath)
+        guard request.host?.lowercased() == address.host || isHealthQuestion(request) || isAgent else {
             return isPost
                 ? .page(Pages.plain("Wrong address", "This gateway is at \(address.origin).", status: 421))
                 : WebAnswer(status: 307, location: address.origin + (request.path == "/" ? "/" : request.path))
+        }
+        if isAgent {
+            guard isPost else { return .json(#"{"error":"invalid_request"}"#, status: 405) }
+            let answer = await api.agentRequest(
+                AgentRequest(
+                    name: String(request.path.dropFirst(Self.agentPath.count)), authorization: request.authorization,
+                    form: request.form(), body: request.body, address: request.address))
+            return .json(answer.body, status: answer.status)
         }
         switch (request.method, request.path) {
         case ("POST", "/user/external/saml"): return await finish(request)

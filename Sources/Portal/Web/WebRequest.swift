@@ -1,4 +1,5 @@
 import Base
+import Cryptography
 
 /// A request of a browser, with what the pages read of it.
 struct WebRequest: Sendable {
@@ -10,6 +11,8 @@ struct WebRequest: Sendable {
     var host: String?
     var cookies: [String: String]
     var isForm: Bool
+    /// The `Authorization` header.
+    var authorization: Secret?
     var body: [UInt8]
     var address: IPAddress
 
@@ -42,6 +45,11 @@ struct WebAnswer: Sendable {
 
     static func page(_ page: Page) -> WebAnswer {
         WebAnswer(status: page.status, body: page.html, formOrigins: page.formOrigins)
+    }
+
+    /// For a program.
+    static func json(_ text: String, status: Int) -> WebAnswer {
+        WebAnswer(status: status, contentType: "application/json", body: text + "\n")
     }
 
     /// Go there, by GET.

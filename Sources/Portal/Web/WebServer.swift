@@ -265,7 +265,8 @@ public final class WebServer: Sendable {
             method: request.method.rawValue, path: String(halves[0]), query: halves.count > 1 ? String(halves[1]) : "",
             host: request.head.authority,
             cookies: WebRequest.cookies(request.headers[values: .cookie].joined(separator: "; ")),
-            isForm: type.hasPrefix("application/x-www-form-urlencoded"), body: body,
+            isForm: type.hasPrefix("application/x-www-form-urlencoded"),
+            authorization: request.headers[.authorization].map { Secret(Array($0.utf8)) }, body: body,
             address: address ?? IPAddress("0.0.0.0")!)
     }
 }

@@ -9,7 +9,7 @@ struct UserCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "user", abstract: "The people who may sign in.",
         discussion: "A first sign-in that begins at the identity provider adds its user by itself.",
-        subcommands: [List.self, Show.self, Add.self, Edit.self, Disable.self, Enable.self, Remove.self])
+        subcommands: [List.self, Show.self, Add.self, Edit.self, Disable.self, Enable.self, Remove.self, Invite.self])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Lists the users.")
@@ -30,6 +30,34 @@ struct UserCommand: AsyncParsableCommand {
 
         func run() async throws {
             show(try await shared.client.value(UserStatus.self, .control, ["v1", "users", email]), shared)
+        }
+    }
+
+    struct Invite: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Shows what to tell a user: where to sign in. Nothing is sent.",
+            discussion: "Users whom a directory brings get no e-mail from the gateway.")
+        @Argument(help: "The e-mail address.")
+        var email: String
+        @OptionGroup var shared: SharedOptions
+
+        func run() async throws {
+            let user = try await shared.client.value(UserStatus.self, .control, ["v1", "users", email])
+            let gate = try await shared.client.value(GateStatus.self, .status, ["v1", "gate"])
+            guard let portal = gate.portal else {
+                throw CommandFailure("there are no sign-in pages: put portal.address into the boot file and restart gatehoused")
+            }
+            if shared.json {
+                let members = [JSON.Member("email", .string(user.email)), JSON.Member("portal", .string(portal))]
+                return Terminal.say(JSON.object(members).text(isPretty: true))
+            }
+            let name = user.firstName.map { " \($0.printable)" } ?? ""
+            let reach =
+                user.reaches.isEmpty
+                ? "No site is open to you yet."
+                : "After that you reach: \(user.reaches.joined(separator: ", ").printable)."
+            Terminal.say("Hello\(name), sign in at \(portal)/ as \(user.email). \(reach)")
+            if !user.isEnabled { Terminal.complain("gatehouse: \(user.email) is disabled and cannot sign in.") }
         }
     }
 

@@ -43,6 +43,9 @@ struct OpenIDOptions: ParsableArguments {
     var allowedTenant: [String] = []
     @Option(help: ArgumentHelp("A Google Workspace domain that may sign in; may be repeated.", valueName: "domain"))
     var hostedDomain: [String] = []
+    @Option(
+        help: ArgumentHelp("The day on which the client secret ends, such as 2027-05-31; '' for unknown.", valueName: "day"))
+    var secretExpires: String?
     @Flag(inversion: .prefixedNo, help: "Whether a sign-out here ends the provider's own session too.")
     var providerLogout: Bool?
 
@@ -58,7 +61,7 @@ struct OpenIDOptions: ParsableArguments {
     var isEmpty: Bool {
         clientID == nil && secretFile == nil && secretEnv == nil && !askSecret && authentication == nil && clientKey == nil
             && !generateClientKey && keyID == nil && scope.isEmpty && allowedTenant.isEmpty && hostedDomain.isEmpty
-            && providerLogout == nil
+            && providerLogout == nil && secretExpires == nil
     }
 
     private var hasKey: Bool { clientKey != nil || generateClientKey }
@@ -75,6 +78,7 @@ struct OpenIDOptions: ParsableArguments {
         if !allowedTenant.isEmpty { provider.tenants = allowedTenant.map { $0.lowercased() } }
         if !hostedDomain.isEmpty { provider.hostedDomains = hostedDomain.map { $0.lowercased() } }
         if let providerLogout { provider.endsProviderSession = providerLogout }
+        if let secretExpires { provider.secretEndsAt = try OptionValue.day(secretExpires, "--secret-expires") }
         if hasKey {
             let key = try clientKey.map(IdPInput.privateKey) ?? RSAPrivateKey.generate()
             var generator = SystemRandomNumberGenerator()

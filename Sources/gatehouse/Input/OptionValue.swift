@@ -8,6 +8,15 @@ import Tunnels
 /// The values of options, read from their text. A text that is no such value is refused with what is permitted;
 /// the option's name stands before that in the message.
 enum OptionValue {
+    /// A day such as `2027-05-31`, at its beginning in UTC; nothing for none.
+    static func day(_ text: String, _ option: String) throws -> WallTime? {
+        if text.isEmpty { return nil }
+        guard text.utf8.count == 10, let time = WallTime(rfc3339: text + "T00:00:00Z") else {
+            throw CommandFailure("\(option): '\(text)' is no day such as 2027-05-31", isUsage: true)
+        }
+        return time
+    }
+
     /// Ciphers by name, with commas between them.
     static func encryption(_ text: String) throws -> [EncryptionAlgorithm] {
         try list(text, "cipher", EncryptionAlgorithm.allCases.map { ([$0.rawValue], $0) })

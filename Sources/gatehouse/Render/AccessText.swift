@@ -101,7 +101,12 @@ func text(of user: UserStatus) -> String {
     let name = [user.firstName, user.lastName].compactMap(\.self).joined(separator: " ")
     return fields([
         ("user", user.email), ("name", name.isEmpty ? nil : name), ("enabled", user.isEnabled ? "yes" : "no"),
-        ("source", user.source), ("groups", user.groups.isEmpty ? nil : user.groups.joined(separator: ", ")),
+        ("source", user.source),
+        (
+            "directories",
+            user.origins.isEmpty
+                ? nil : user.origins.map { $0.directory + ($0.isActive ? "" : " (left)") }.joined(separator: ", ")
+        ), ("groups", user.groups.isEmpty ? nil : user.groups.joined(separator: ", ")),
         ("tags", user.tags.isEmpty ? nil : user.tags.joined(separator: ", ")),
         ("sites", user.sites?.description ?? "as the setting for everyone says"),
         ("reaches", user.reaches.isEmpty ? "nothing" : user.reaches.joined(separator: ", ")),

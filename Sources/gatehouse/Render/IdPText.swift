@@ -81,6 +81,7 @@ enum IdPText {
         line("issuer", provider.issuer)
         line("client ID", provider.clientID)
         line("proof", provider.authentication.rawValue)
+        line("secret until", provider.proofEnd?.end.day)
         line("scopes", (["openid"] + provider.scopes).joined(separator: " "))
         line("tenants", provider.tenants.joined(separator: ", "))
         line("domains", provider.hostedDomains.joined(separator: ", "))

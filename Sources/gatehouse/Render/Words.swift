@@ -55,6 +55,8 @@ enum Words {
         return text.prefix(10) + " " + text.dropFirst(11).prefix(8) + "Z"
     }
 
-    /// `1 tunnel`, `2 tunnels`.
-    static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
+    /// `1 tunnel`, `2 tunnels`; a plural that is none of these is given.
+    static func count(_ number: Int, _ noun: String, _ plural: String? = nil) -> String {
+        "\(number) \(number == 1 ? noun : plural ?? noun + "s")"
+    }
 }

@@ -295,7 +295,7 @@ final class Gatehoused: Sendable {
     }
 
     /// Where the build put a program: beside the tests themselves, or where GATEHOUSE_BINARIES says.
-    private static func binary(_ name: String) throws -> String {
+    static func binary(_ name: String) throws -> String {
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") as NSString
         let folder = ProcessInfo.processInfo.environment["GATEHOUSE_BINARIES"] ?? tests.deletingLastPathComponent
         let path = folder + "/" + name

@@ -1,0 +1,107 @@
+/// Who of a directory may be here: the people of the chosen groups, each once, and what an administrator should know.
+public struct DirectoryRoll: Sendable {
+    /// Someone who may come.
+    public struct Entry: Hashable, Sendable {
+        /// The directory's own key for the person.
+        public var key: String
+        /// In lower case.
+        public var email: String
+        public var firstName: String?
+        public var lastName: String?
+        /// For the chosen groups that the person is in.
+        public var tags: [String]
+
+        public init(
+            key: String, email: String, firstName: String? = nil, lastName: String? = nil, tags: [String] = []
+        ) {
+            self.key = key
+            self.email = email
+            self.firstName = firstName
+            self.lastName = lastName
+            self.tags = tags
+        }
+    }
+
+    /// Active people with an address, by address.
+    public var entries: [String: Entry] = [:]
+    /// Keys of people of any group whose account may not be used.
+    public var suspended: Set<String> = []
+    /// Keys of all whom the directory knows.
+    public var isKnown: @Sendable (String) -> Bool = { _ in false }
+    /// Sentences.
+    public var warnings: [String] = []
+
+    public init() {}
+
+    /// People named in one warning; there may be thousands.
+    private static let examples = 3
+
+    /// - Parameter isAddress: whether a text can be somebody's address here.
+    public init(_ directory: Directory, _ mirror: DirectoryMirror, isAddress: (String) -> Bool) {
+        isKnown = { mirror.person($0) != nil }
+        var chosen: [Int32: [Int]] = [:]
+        var tags: [String?] = []
+        for (index, group) in directory.groups.enumerated() {
+            // What an agent brings was chosen by its name before anyone knew its key.
+            let byName = directory.kind == .agent && group.id == group.name
+            let id = byName ? mirror.groupList.first { $0.name == group.name }?.id ?? group.id : group.id
+            guard let name = mirror.groupName(id) else {
+                warnings.append("The group '\(group.name)' is not in the directory any more.")
+                tags.append(nil)
+                continue
+            }
+            let tag = directory.tag(name)
+            if tag == nil {
+                warnings.append(
+                    "The group '\(name)' gives no tag: its name has \(name.count) characters, and a tag has "
+                        + "\(Directory.tagLimit) at most. Its members come all the same.")
+            }
+            tags.append(tag)
+            for person in mirror.people(inGroup: id) { chosen[person, default: []].append(index) }
+        }
+        // Few different sets of groups for many people: they share their lists.
+        var shared: [[Int]: [String]] = [:]
+        var nameless: [String] = []
+        var double: [String] = []
+        // In the order of their keys, so that of two with one address it is always the same one who counts.
+        for (number, indices) in chosen.sorted(by: { $0.key < $1.key }) {
+            guard let person = mirror.people[number] else { continue }
+            let key = mirror.key(number)
+            guard person.isActive else {
+                suspended.insert(key)
+                continue
+            }
+            guard let email = [person.mail, person.login].compactMap({ $0?.lowercased() }).first(where: isAddress) else {
+                nameless.append(person.displayName ?? person.login ?? key)
+                continue
+            }
+            let list = shared[indices] ?? Set(indices.compactMap { tags[$0] }).sorted()
+            shared[indices] = list
+            if var first = entries[email] {
+                double.append(email)
+                first.tags = Set(first.tags + list).sorted()
+                entries[email] = first
+                continue
+            }
+            let (firstName, lastName) = Self.name(person, email)
+            entries[email] = Entry(key: key, email: email, firstName: firstName, lastName: lastName, tags: list)
+        }
+        note(nameless, "no e-mail address and cannot come") { "\($0 == 1 ? "One person has" : "\($0) people have")" }
+        note(double, "is another one's too: they are one user here") { "\($0 == 1 ? "An address" : "Each of \($0) addresses")" }
+    }
+
+    private mutating func note(_ names: [String], _ what: String, _ who: (Int) -> String) {
+        guard !names.isEmpty else { return }
+        let shown = names.sorted().prefix(Self.examples).joined(separator: ", ")
+        warnings.append(
+            "\(who(names.count)) \(what) (\(shown)\(names.count > Self.examples ? " and others" : "")).")
+    }
+
+    /// What a person is called; where the directory does not say, by the part of the address before the @.
+    private static func name(_ person: DirectoryMirror.Person, _ email: String) -> (String?, String?) {
+        func filled(_ text: String?) -> String? { text.flatMap { $0.allSatisfy(\.isWhitespace) ? nil : $0 } }
+        let (first, last) = (filled(person.firstName), filled(person.lastName))
+        if first != nil || last != nil { return (first, last) }
+        return (filled(person.displayName) ?? String(email.prefix { $0 != "@" }), nil)
+    }
+}
