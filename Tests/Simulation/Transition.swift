@@ -130,7 +130,7 @@ extension Scenario {
         switch dice.below(10) {
         case 0..<3: return width.isMoving ? .move : .burst(tunnel: tunnel, count: dice.within(20...200))
         case 3..<6: return .burst(tunnel: tunnel, count: dice.within(20...200))
-        case 6: return .exhaust(host: host, tunnel: tunnel)
+        case 6: return .spend(host: host, tunnel: tunnel)
         case 7: return .setTimeOfDay(host: host, seconds: dice.pick([-400_000_000, -3600, -1, 3600, 400_000_000]))
         default: return .narrow(tunnel: tunnel, mtu: dice.pick([Width.leastMTU, 700, 1500]))
         }

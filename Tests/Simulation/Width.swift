@@ -37,8 +37,8 @@ struct Width {
         }
         isMoving = mayMove && dice.chance(60)
         isMobile = isMobile.map { _ in dice.chance(80) }
-        // Limits are only soft here (see the transition `exhaust`): a child that is spent while both ends rekey it leaves
-        // one end without any, as seed 1792 showed with 150 packets a child.
+        lifetimePackets = dice.pick([nil, nil, 150, 600, 2000])
+        lifetimeBytes = dice.pick([nil, nil, 80_000, 300_000])
     }
 
     /// The terms of a tunnel of the gateway, or, mirrored, of an endpoint.
