@@ -40,16 +40,6 @@ aws_endpoint() {
     done_with "strongSwan answers as endpoint $1: $ike"
 }
 
-# endpoint_dies NUMBER: like a machine that loses its power; what it knew in its kernel is gone.
-endpoint_dies() {
-    local host=aws$1
-    stop "$host" KILL || true
-    on "$host" ip xfrm state flush
-    on "$host" ip xfrm policy flush
-    ip -n "$lab-$host" link delete xfrm0
-    done_with "endpoint $1 is dead"
-}
-
 # behind_nat: the gateway gets a private address, and the internet's first router translates it to the public one.
 behind_nat() {
     gateway_address=192.168.77.2

@@ -188,3 +188,15 @@ CONF
 swanctl_on() {
     STRONGSWAN_CONF=$folder/$1/strongswan.conf SWANCTL_DIR=$folder/$1/swanctl swanctl "${@:2}"
 }
+
+# endpoint_dies NUMBER: like a machine that loses its power; what its kernel knew of tunnels is gone.
+endpoint_dies() {
+    local host=aws$1 name
+    stop "$host" KILL || true
+    for name in $(ip -n "$lab-$host" -o link show type xfrm 2>/dev/null | awk -F '[ :@]+' '{ print $2 }'); do
+        ip -n "$lab-$host" link delete "$name"
+    done
+    # A kernel without ESP has none of these.
+    on "$host" ip xfrm state flush 2>/dev/null || true
+    on "$host" ip xfrm policy flush 2>/dev/null || true
+}
