@@ -84,7 +84,9 @@ let package = Package(
                 .embedInCode("ipsec/\($0).yaml")
             } + [
                 "entra", "jumpcloud", "okta", "entra-oidc", "generic-oidc", "google-oidc", "okta-oidc",
-            ].map { .embedInCode("identity/\($0).yaml") }, swiftSettings: strict),
+            ].map { .embedInCode("identity/\($0).yaml") }
+                + ["defender", "gravityzone", "heimdal", "sentinelone"].map { .embedInCode("posture/\($0).yaml") },
+            swiftSettings: strict),
         room("ESP", ["Base", "Cryptography"]),
         room("IKE", ["Base", "Cryptography"]),
         room("Tunnels", ["Base", "Cryptography", "IKE", "JSONText", "XML", "Profiles", yams]),
@@ -94,12 +96,12 @@ let package = Package(
 
         // Shells.
         room("Ldap", ["Base", "Cryptography", "Identity", "Vendors", "CLDAP"]),
-        room("Store", ["Access", "Base", "Cryptography", "Identity", "Tunnels", grdb]),
+        room("Store", ["Access", "Base", "Cryptography", "Identity", "JSONText", "Tunnels", "Vendors", grdb]),
         room("Host", ["Access", "Base", "Cryptography", "ESP", "HTTP", "IKE", "Tunnels", "CCurl", "CLinux", "CMnl"]),
         room(
             "Portal",
             [
-                "Access", "Base", "Cryptography", "Identity", "JSONText", "Tunnels", hummingbird, hummingbirdCore,
+                "Access", "Base", "Cryptography", "Identity", "JSONText", "Tunnels", "Vendors", hummingbird, hummingbirdCore,
                 httpTypes, nioCore, nioPosix, nioHTTP1, nioSSL, logging,
             ]),
         room(
@@ -114,7 +116,7 @@ let package = Package(
         .executableTarget(
             name: "gatehouse",
             dependencies: [
-                "Access", "Base", "Cryptography", "Host", "HTTP", "Identity", "IKE", "JSONText", "Portal", "Tunnels",
+                "Access", "Base", "Cryptography", "Host", "HTTP", "Identity", "IKE", "JSONText", "Portal", "Tunnels", "Vendors",
                 argumentParser, yams, nioCore, nioPosix, nioHTTP1,
             ],
             swiftSettings: strict),
@@ -147,6 +149,9 @@ let package = Package(
             path: "tools/benchmarks/saml", exclude: ["peer.py"], swiftSettings: strict),
 
         .executableTarget(
+            name: "bench-epp", dependencies: ["Base", "Cryptography", "Host", "HTTP", "JSONText", "Store", "Vendors"],
+            path: "tools/benchmarks/epp", swiftSettings: strict),
+        .executableTarget(
             name: "bench-policy", dependencies: ["Access", "Base", "Cryptography", "Host", "Store"],
             path: "tools/benchmarks/policy", swiftSettings: strict),
 
@@ -173,14 +178,17 @@ let package = Package(
         tests(
             "Tunnels", ["Base", "Cryptography", "IKE", "XML", "Profiles"],
             resources: [.copy("Samples"), .copy("Plans")]),
-        tests("Vendors", ["Access", "Base", "Cryptography", "HTTP", "Identity", "JSONText", "TestCertificates"]),
+        tests(
+            "Vendors", ["Access", "Base", "Cryptography", "HTTP", "Identity", "JSONText", "TestCertificates"],
+            resources: [.copy("Samples"), .copy("Profiles")]),
         tests("Identity", ["Base", "Cryptography", "HTTP", "JSONText", "XML"], resources: [.copy("Samples")]),
         tests("Store", ["Access", "Base", "Cryptography", "Identity", "IKE", "Tunnels", grdb]),
         tests(
             "Host", ["Access", "Base", "Cryptography", "ESP", "HTTP", "IKE", "TestCertificates", "Tunnels", "CLinux"],
             exclude: ["Web/faulty_server.py"]),
         .target(
-            name: "PortalFake", dependencies: ["Access", "Base", "Cryptography", "Identity", "IKE", "Tunnels", "Portal"],
+            name: "PortalFake",
+            dependencies: ["Access", "Base", "Cryptography", "Identity", "IKE", "Tunnels", "Portal", "Vendors"],
             path: "Tests/PortalFake", swiftSettings: strict),
         tests("Portal", ["PortalFake", "Base", "Cryptography", "Identity", "JSONText", "Tunnels", logging]),
         tests("gatehouse", ["PortalFake", "TestCertificates", "Portal", "Base", "Cryptography", "IKE", "JSONText", "Tunnels", logging]),
@@ -188,7 +196,7 @@ let package = Package(
             "Gateway",
             [
                 "Access", "Base", "Cryptography", "HTTP", "Host", "Identity", "IKE", "Portal", "PortalFake", "Store",
-                "TestSAMLProvider", "Tunnels",
+                "TestCertificates", "TestSAMLProvider", "Tunnels", "Vendors",
             ]),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"], swiftSettings: strict),
         .target(

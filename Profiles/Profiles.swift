@@ -25,5 +25,13 @@ public enum Profiles {
         ]
     }
 
+    /// `posture/*.yaml`: how endpoint protection platforms are asked, and what their fields mean, by vendor.
+    public static var posture: [String: String] {
+        [
+            "defender": text(PackageResources.defender_yaml), "gravityzone": text(PackageResources.gravityzone_yaml),
+            "heimdal": text(PackageResources.heimdal_yaml), "sentinelone": text(PackageResources.sentinelone_yaml),
+        ]
+    }
+
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 }

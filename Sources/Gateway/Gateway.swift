@@ -23,6 +23,7 @@ public final class Gateway: Sendable {
     private let webPages: WebPages?
     private let web: HTTPClient
     private let directories: DirectoryDesk
+    private let endpoints: EndpointKeeper
     private let store: Store
     private let stateLock: FolderLock
     private let watcher: KernelWatcher
@@ -98,13 +99,18 @@ public final class Gateway: Sendable {
             inbox: Inbox(),
             machine: Gatekeeper.Machine(
                 clock: clock, table: GateTable(netfilter), conntrack: try Netlink(.netfilter), route: netlink,
-                bootPath: boot.stateDirectory + "/gate.nft", redirectPort: boot.signInPages?.redirectPort),
+                bootPath: boot.stateDirectory + "/gate.nft", redirectPort: boot.signInPages?.redirectPort,
+                inventory: { [store] in EndpointKeeper.stored(store) }),
             store: store, log: log)
-        let posture = PostureUpkeep(gatekeeper, endpoints: nil, log: log)
-        self.posture = posture
-        await gatekeeper.use { await posture.prepare($0) }
         web = HTTPClient(try boot.outgoing.settings(), clock: clock)
         let tokens = TokenSource(web: web, clock: clock, random: SystemRandom.bytes)
+        // Who decides by what endpoints are like is told of every change.
+        endpoints = EndpointKeeper(
+            web: web, tokens: tokens, store: store, log: log, clock: clock, random: SystemRandom.bytes,
+            follow: { [gatekeeper] in gatekeeper.inbox.put(.policy(.inventory($0))) })
+        let posture = PostureUpkeep(gatekeeper, endpoints: endpoints, log: log)
+        self.posture = posture
+        await gatekeeper.use { await posture.prepare($0) }
         let courier = DirectoryCourier(web: web, tokens: tokens, clock: clock, runtimeDirectory: boot.runtimeDirectory)
         directories = DirectoryDesk(courier: courier, gatekeeper: gatekeeper, store: store, log: log, clock: clock)
         let agents = AgentDesk(
@@ -116,11 +122,12 @@ public final class Gateway: Sendable {
             return WebPages(
                 pages, stateDirectory: boot.stateDirectory, desk: desk, journal: journal, log: log, clock: clock)
         }
-        let (core, store, log, gatekeeper, webPages, web, directories) =
-            (core, store, log, gatekeeper, webPages, web, directories)
+        let (core, store, log, gatekeeper, webPages, web, directories, endpoints) =
+            (core, store, log, gatekeeper, webPages, web, directories, endpoints)
         control = GatewayControl(
             core: core, gatekeeper: gatekeeper, webPages: webPages, web: web, tokens: tokens,
-            directories: directories, courier: courier, store: store, log: log, dataPathKind: dataPath.kind,
+            directories: directories, courier: courier, endpoints: endpoints, store: store, log: log,
+            dataPathKind: dataPath.kind,
             startedAt: clock.wall,
             examine: {
                 let interfaces = await core.ask { core in core.interfaces } ?? []
@@ -130,6 +137,7 @@ public final class Gateway: Sendable {
                     boot, connectors: (try? store.contents().connectors) ?? [], interfaces: interfaces,
                     signIn: SignInExamination(webPages, store, isGateEnabled: isGateEnabled), now: clock.wall)
                     + DirectoryExamination.findings(reports, broken: broken, now: clock.wall)
+                    + endpoints.findings()
             },
             reread: { caller in
                 core.inbox.put(.readConnectors)
@@ -193,6 +201,7 @@ public final class Gateway: Sendable {
             group.addTask { [gatekeeper] in await gatekeeper.run() }
             group.addTask { [posture] in await posture.run() }
             group.addTask { [directories] in await directories.run() }
+            group.addTask { [endpoints] in await endpoints.run() }
             if let webPages { group.addTask { await webPages.run() } }
             group.addTask { [gatekeeper, neighbours] in
                 for await event in neighbours.events {

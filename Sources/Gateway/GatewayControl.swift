@@ -16,6 +16,7 @@ struct GatewayControl: GatewayAPI {
     let tokens: TokenSource
     let directories: DirectoryDesk
     let courier: DirectoryCourier
+    let endpoints: EndpointKeeper
     let store: Store
     let log: EventLog
     let dataPathKind: String
@@ -27,7 +28,9 @@ struct GatewayControl: GatewayAPI {
 
     func status() async -> GatewayStatus {
         let tunnels = await core.ask { core in await core.status() } ?? []
-        return GatewayStatus(version: gatehouseVersion, startedAt: startedAt, dataPath: dataPathKind, tunnels: tunnels)
+        return GatewayStatus(
+            version: gatehouseVersion, startedAt: startedAt, dataPath: dataPathKind, tunnels: tunnels,
+            services: await endpoints.services(now: store.wall()))
     }
 
     func counters() async -> GatewayCounters {
@@ -229,13 +232,14 @@ struct GatewayControl: GatewayAPI {
 extension APIError {
     init(_ error: StoreError) {
         switch error {
-        case .unknown, .providerUnknown, .directoryUnknown, .accessUnknown: self = .notFound(error.description)
+        case .unknown, .providerUnknown, .directoryUnknown, .accessUnknown, .endpointSourceUnknown:
+            self = .notFound(error.description)
         case .siteRefused: self = .invalid(error.description)
         case .exists, .tunnelNameTaken, .siteChanged, .policiesChanged, .providerExists, .providerTaken, .clientTaken,
-            .directoryExists, .accessExists:
+            .directoryExists, .accessExists, .endpointSourceExists:
             self = .conflict(error.description)
         case .unusable, .newer, .sealBroken, .definitionBroken, .providerBroken, .policiesBroken, .directoryBroken,
-            .failed:
+            .endpointSourceBroken, .failed:
             self = .internal(error.description)
         }
     }

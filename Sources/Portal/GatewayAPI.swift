@@ -5,7 +5,7 @@ public import Tunnels
 /// Reading never fails and never waits for the network. Control methods throw ``APIError`` to say what a caller did
 /// wrong; any other error is answered as an internal one. A method that changes something returns after the change is
 /// in the store and in the audit trail under its `caller`, not after the tunnels have followed.
-public protocol GatewayAPI: AccessAPI, DirectoryAPI, IdentityAPI, PolicyAPI {
+public protocol GatewayAPI: AccessAPI, DirectoryAPI, EndpointAPI, IdentityAPI, PolicyAPI {
     // MARK: Reading
 
     /// The gateway and every tunnel of every connector, disabled ones too, in the connectors' order.

@@ -227,6 +227,41 @@ enum Schema {
                     CREATE INDEX apiAccessLogOrder ON apiAccessLog (access, number);
                     """)
         }
+        migrator.registerMigration("endpoint protection") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE endpointSource (
+                        id TEXT PRIMARY KEY,
+                        position INTEGER NOT NULL,
+                        -- JSON of the connection, secrets left out.
+                        definition TEXT NOT NULL,
+                        updatedAt TEXT NOT NULL
+                    ) STRICT;
+                    CREATE TABLE endpointSourceSecret (
+                        source TEXT NOT NULL REFERENCES endpointSource (id) ON DELETE CASCADE,
+                        place TEXT NOT NULL,
+                        sealed BLOB NOT NULL,
+                        PRIMARY KEY (source, place)
+                    ) STRICT;
+                    -- When each of a source's calls was last answered in full; nanoseconds since 1970.
+                    CREATE TABLE endpointAnswer (
+                        source TEXT NOT NULL REFERENCES endpointSource (id) ON DELETE CASCADE,
+                        call TEXT NOT NULL,
+                        at INTEGER NOT NULL,
+                        PRIMARY KEY (source, call)
+                    ) STRICT, WITHOUT ROWID;
+                    CREATE TABLE endpoint (
+                        source TEXT NOT NULL REFERENCES endpointSource (id) ON DELETE CASCADE,
+                        id TEXT NOT NULL,
+                        host TEXT,
+                        -- Nanoseconds since 1970.
+                        fetchedAt INTEGER NOT NULL,
+                        -- JSON: names, addresses, and each fact with its time.
+                        record TEXT NOT NULL,
+                        PRIMARY KEY (source, id)
+                    ) STRICT, WITHOUT ROWID;
+                    """)
+        }
         return migrator
     }
 

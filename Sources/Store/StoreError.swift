@@ -29,6 +29,9 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case directoryBroken(String, reason: String)
     case accessExists(String)
     case accessUnknown(String)
+    case endpointSourceExists(String)
+    case endpointSourceUnknown(String)
+    case endpointSourceBroken(String, reason: String)
     case failed(reason: String)
 
     public var description: String {
@@ -80,6 +83,13 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
             "There is an API access '\(id)' already. Remove it first, or choose another name."
         case .accessUnknown(let id):
             "There is no API access '\(id)'. `gatehouse api-access list` shows those that exist."
+        case .endpointSourceExists(let id):
+            "There is a connection '\(id)' to an endpoint protection platform already. `gatehouse epp edit` changes it."
+        case .endpointSourceUnknown(let id):
+            "There is no connection '\(id)' to an endpoint protection platform. `gatehouse epp list` shows those that exist."
+        case .endpointSourceBroken(let id, let reason):
+            "The stored connection '\(id)' to an endpoint protection platform cannot be read: \(reason). Remove it and add "
+                + "it anew."
         case .failed(let reason):
             "The database refused: \(reason)."
         }

@@ -15,7 +15,8 @@ import Glibc
         subcommands: [
             ImportCommand.self, StatusCommand.self, ExplainCommand.self, EventsCommand.self, ConnectorCommand.self,
             GateCommand.self, SessionCommand.self, UserCommand.self, IdPCommand.self, DirectoryCommand.self,
-            APIAccessCommand.self, PostureCommand.self, BehaviourCommand.self, PolicyCommand.self, ExportCommand.self,
+            APIAccessCommand.self, EppCommand.self, PostureCommand.self, BehaviourCommand.self, PolicyCommand.self,
+            ExportCommand.self,
             ApplyCommand.self, DoctorCommand.self, AuditCommand.self, ReloadCommand.self,
         ])
 

@@ -37,7 +37,7 @@ struct Site {
         #expect(reply.body.contains(#""localNetworks":["0.0.0.0/0"],"remoteNetworks":["10.0.0.0/16"]"#))
         #expect(reply.body.contains(#""roundTripMilliseconds":1.25,"#))
         #expect(reply.body.contains(#""ike":null,"children":[],"dpd":{"lastSeen":null,"#))
-        #expect(reply.body.hasSuffix(#""lastError":null}]}"# + "\n"))
+        #expect(reply.body.hasSuffix(#""lastError":null}],"services":null}"# + "\n"))
     }
 
     @Test func tunnelsAreAnArrayAndOneCanBeAskedFor() async throws {

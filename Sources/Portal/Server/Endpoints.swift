@@ -53,7 +53,7 @@ func readingEndpoints(api: any GatewayAPI, wall: @escaping @Sendable () -> WallT
 /// What the control socket answers beyond that.
 func controlEndpoints(api: any GatewayAPI) -> [Endpoint] {
     connectorEndpoints(api: api) + tunnelEndpoints(api: api) + identityEndpoints(api: api) + directoryEndpoints(api: api)
-        + policyEndpoints(api: api)
+        + policyEndpoints(api: api) + endpointProtectionEndpoints(api: api)
         + accessControlEndpoints(api: api) + [
         Endpoint(
             .post, "/v1/import/aws-vpn", "stores the connector of the AWS VPN file in the body",

@@ -183,12 +183,35 @@ public struct GatewayStatus: Hashable, Codable, Sendable {
     public var startedAt: WallTime
     public var dataPath: String
     public var tunnels: [TunnelStatus]
+    /// Other people's services that this gateway asks; nil where there are none.
+    public var services: [ServiceStatus]?
 
-    public init(version: String, startedAt: WallTime, dataPath: String, tunnels: [TunnelStatus]) {
+    public init(
+        version: String, startedAt: WallTime, dataPath: String, tunnels: [TunnelStatus], services: [ServiceStatus]? = nil
+    ) {
         self.version = version
         self.startedAt = startedAt
         self.dataPath = dataPath
         self.tunnels = tunnels
+        self.services = services
+    }
+}
+
+/// How a connection to somebody else's service is: one line of `gatehouse status`.
+public struct ServiceStatus: Hashable, Codable, Sendable {
+    /// What it is for, such as `endpoint protection`.
+    public var kind: String
+    public var name: String
+    /// False when it does not do what it should.
+    public var isWell: Bool
+    /// One clause: what was last had and when, or what is wrong.
+    public var detail: String
+
+    public init(kind: String, name: String, isWell: Bool, detail: String) {
+        self.kind = kind
+        self.name = name
+        self.isWell = isWell
+        self.detail = detail
     }
 }
 

@@ -61,6 +61,10 @@ struct StatusText {
             "gatehoused \(status.version), up \(Words.duration(from: status.startedAt, to: now)), "
             + "\(status.dataPath) data path"
         return [parts.joined(separator: ", "), style.paint(daemon.cut(to: width ?? .max), .dim)]
+            + (status.services ?? []).flatMap { service in
+                "\(service.kind) \(service.name): \(service.detail)".printable.wrapped(indent: 0, width: width)
+                    .map { style.paint($0, service.isWell ? .dim : .yellow) }
+            }
     }
 
     private func row(_ tunnel: TunnelStatus) -> [Table.Cell] {
