@@ -202,8 +202,8 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "Base", "Cryptography", "ESP", "HTTP", "IKE", "Identity", "JSONText", "Portal", "PortalFake", "Tunnels",
-                "XML",
+                "Access", "Base", "Cryptography", "ESP", "HTTP", "IKE", "Identity", "JSONText", "Portal", "PortalFake", "Tunnels",
+                "Vendors", "XML",
             ], path: "Tests/Fuzz/Targets", swiftSettings: strict),
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Replay", swiftSettings: strict),

@@ -15,7 +15,8 @@ extension FakeGateway {
         try note("\(replacing ? "replace" : "add") endpoint source \(connection.id) with the key \(key)", caller)
         var connection = connection
         connection.key = nil
-        return EndpointSourceStatus(connection: connection, title: connection.kind, state: .starting)
+        return EndpointSourceStatus(
+            connection: connection, title: connection.kind, state: .starting, keyEndsAt: connection.keyEndsAt)
     }
 
     public func removeEndpointSource(id: String, caller: Caller) async throws {

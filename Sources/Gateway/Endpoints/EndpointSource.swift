@@ -89,6 +89,7 @@ actor EndpointSource {
             let expired = mirror.expire(now: machine.clock.wall)
             if !expired.isEmpty { await keep(expired) }
         }
+        isStopped = true
         finishWaiting()
         await telling?.value
     }
@@ -254,7 +255,8 @@ actor EndpointSource {
             }
             return run
         } catch let failure as VendorFailure {
-            await fail(name, failure)
+            // One that was given up says nothing of the platform.
+            if !Task.isCancelled { await fail(name, failure) }
             throw failure
         }
     }
@@ -291,7 +293,7 @@ actor EndpointSource {
         let isFresh = !known.isEmpty && known.allSatisfy { record in
             mirror.asOf(record.id).map { $0 + limit > wall } ?? false
         }
-        guard !isStopped, state != .needsAttention, !isFresh else { return }
+        guard !isStopped, state != .needsAttention || shrinkage != nil, !isFresh else { return }
         unknown = unknown.filter { now - $0.value < Self.negativeLife }
         guard known.isEmpty ? unknown[query] == nil : true else { return }
         do {

@@ -1,3 +1,4 @@
+import Base
 import Glibc
 
 /// Small text files of the system: `/proc`, `/sys` and their like.

@@ -20,6 +20,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case samlResponse = "saml-response"
     /// What reaches an OpenID relying party: answers, documents, tokens, URLs and headers.
     case openIDInput = "openid-input"
+    /// What endpoint protection platforms answer, and a profile of one.
+    case endpointInput = "endpoint-input"
 
     /// One line for `tools/fuzz`.
     public var summary: String {
@@ -33,6 +35,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .statusHTTP: "a request to the local sockets"
         case .samlResponse: "a SAML response posted by anyone"
         case .openIDInput: "answers, documents, tokens, URLs and headers of OpenID providers"
+        case .endpointInput: "answers of endpoint protection platforms, and profiles"
         }
     }
 
@@ -47,6 +50,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .statusHTTP: fuzzStatusHTTP(bytes)
         case .samlResponse: fuzzSAMLResponse(bytes)
         case .openIDInput: fuzzOpenIDInput(bytes)
+        case .endpointInput: fuzzEndpointInput(bytes)
         }
     }
 
@@ -62,6 +66,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .statusHTTP: statusHTTPSeeds()
         case .samlResponse: samlResponseSeeds()
         case .openIDInput: openIDInputSeeds()
+        case .endpointInput: endpointInputSeeds()
         }
     }
 }

@@ -11,10 +11,10 @@ public enum KeyLife {
     public static func warning(
         of connection: EndpointConnection, _ profile: EndpointProfile, end: WallTime, now: WallTime
     ) -> String? {
-        let left = end.nanoseconds - now.nanoseconds
-        guard left > 0 else {
+        guard end > now else {
             return "The \(profile.keyLabel) of '\(connection.id)' ended on \(end.day). \(profile.keyAdvice)"
         }
+        let left = end.nanoseconds &- max(0, now.nanoseconds)
         let day = Tick.Span.seconds(86_400).nanoseconds
         guard let step = warningDays(lifeDays: profile.keyLifeDays).last(where: { left <= Int64($0) * day }) else {
             return nil

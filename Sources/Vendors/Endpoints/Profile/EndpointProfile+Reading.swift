@@ -175,9 +175,11 @@ extension CallTemplate {
         if let node = parts["paging"] { paging = try Paging(node) }
         if let node = parts["changes"] {
             let parts = try node.fields("every", "query", "overlap")
+            let overlap = try parts["overlap"]?.number() ?? 120
+            guard (0...86_400).contains(overlap) else { throw node.fault("'overlap' is from nothing to a day, in seconds") }
             changes = Changes(
                 query: try Self.pairs(parts["query"]), every: try Self.seconds(parts["every"], node),
-                overlap: try parts["overlap"]?.number() ?? 120)
+                overlap: overlap)
         }
         for (name, node) in try parts["look-up"]?.members() ?? [] {
             guard let by = LookUp.Key(rawValue: name) else {

@@ -117,7 +117,7 @@ extension AttributeRule.Reading {
         case .days(let path, let option, let usual):
             guard let value = row.flatMap({ path.first(in: $0) }) else { return .noData() }
             guard let time = value.string.flatMap(VendorTime.init)?.time else { return .schema(value.shown) }
-            let days = context.options[option].flatMap(Int.init) ?? usual
+            let days = min(max(0, context.options[option].flatMap { Int($0) } ?? usual), 3650)
             return Reading(result: .value(.flag(time + .seconds(days * 86_400) < context.now)), raw: value.shown)
         case .first(let readings):
             var last = Reading.noData()
