@@ -22,6 +22,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case openIDInput = "openid-input"
     /// What endpoint protection platforms answer, and a profile of one.
     case endpointInput = "endpoint-input"
+    /// Lease files, time zones and sets of policies.
+    case postureInput = "posture-input"
 
     /// One line for `tools/fuzz`.
     public var summary: String {
@@ -36,6 +38,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .samlResponse: "a SAML response posted by anyone"
         case .openIDInput: "answers, documents, tokens, URLs and headers of OpenID providers"
         case .endpointInput: "answers of endpoint protection platforms, and profiles"
+        case .postureInput: "lease files, time zones and sets of sign-in policies"
         }
     }
 
@@ -51,6 +54,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .samlResponse: fuzzSAMLResponse(bytes)
         case .openIDInput: fuzzOpenIDInput(bytes)
         case .endpointInput: fuzzEndpointInput(bytes)
+        case .postureInput: fuzzPostureInput(bytes)
         }
     }
 
@@ -67,6 +71,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .samlResponse: samlResponseSeeds()
         case .openIDInput: openIDInputSeeds()
         case .endpointInput: endpointInputSeeds()
+        case .postureInput: postureInputSeeds()
         }
     }
 }
