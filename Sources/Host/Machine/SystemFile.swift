@@ -1,4 +1,4 @@
-import Base
+import CLinux
 import Glibc
 
 /// Small text files of the system: `/proc`, `/sys` and their like.
@@ -24,21 +24,15 @@ public enum SystemFile {
         return Array(bytes.prefix(limit))
     }
 
-    /// By what it is seen that a file is another one than before.
+    /// By what it is seen that a file is another one than before: inode, size and the time of the last change.
     public struct Version: Hashable, Sendable {
-        var inode: UInt64
-        var size: Int64
-        var seconds: Int64
-        var nanoseconds: Int64
+        fileprivate var numbers: [UInt64]
     }
 
     /// Nil when there is no such file.
     public static func version(_ path: String) -> Version? {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        return Version(
-            inode: UInt64(status.st_ino), size: Int64(status.st_size), seconds: Int64(status.st_mtim.tv_sec),
-            nanoseconds: Int64(status.st_mtim.tv_nsec))
+        var numbers: [UInt64] = [0, 0, 0]
+        return clinux_file_version(path, &numbers) == 0 ? Version(numbers: numbers) : nil
     }
 
     /// Writes in one call, as `/proc/sys` wants it. Returns 0 or the error number.

@@ -6,5 +6,6 @@
 #include <netinet/in.h>
 #include <stdint.h>
 #include "events.h"
+#include "files.h"
 #include "sockets.h"
 #include "tun.h"
