@@ -214,13 +214,13 @@ final class Gatehoused: Sendable {
     // MARK: The command line
 
     /// Runs `gatehouse` with these words.
-    func cli(_ arguments: [String]) async throws -> Output {
-        try await run(Self.binary("gatehouse"), ["--socket-directory", sockets] + arguments)
+    func cli(_ arguments: [String], seconds: Double = 30) async throws -> Output {
+        try await run(Self.binary("gatehouse"), ["--socket-directory", sockets] + arguments, seconds: seconds)
     }
 
     @discardableResult
-    func mustCLI(_ arguments: [String]) async throws -> String {
-        let output = try await cli(arguments)
+    func mustCLI(_ arguments: [String], seconds: Double = 30) async throws -> String {
+        let output = try await cli(arguments, seconds: seconds)
         guard output.status == 0 else {
             throw LabError("gatehouse \(arguments.joined(separator: " ")) ended with \(output.status): \(output.text)")
         }

@@ -29,7 +29,8 @@ struct PostureLab: Sendable {
             vendor: "defender",
             options: [
                 "--tenant", "11111111-1111-1111-1111-111111111111", "--client-id", "22222222-2222-2222-2222-222222222222",
-                "--token-url", "https://\(PostureLab.address)",
+                "--token-url",
+                "https://\(PostureLab.address)/11111111-1111-1111-1111-111111111111/oauth2/v2.0/token",
             ], outdated: #""upToDate": false"#)
         static let heimdal = Platform(
             vendor: "heimdal", options: ["--customer", "12345", "--set", "minimum-version=4.6.2"],
@@ -127,8 +128,8 @@ struct PostureLab: Sendable {
         ] { try await gateway.mustCLI(words) }
     }
 
-    /// Waits until what the platform says is in the mirror.
-    func sync() async throws { try await gateway.mustCLI(["epp", "sync", "s1"]) }
+    /// Waits until what the platform says is in the mirror. Heimdal permits a few calls a minute.
+    func sync() async throws { try await gateway.mustCLI(["epp", "sync", "s1"], seconds: 240) }
 
     func expectIn(_ name: String = "ada") async throws {
         let page = try await openID.signIn("okta", as: name)
@@ -143,7 +144,6 @@ struct PostureLab: Sendable {
         let reference = try #require(page.reference, "\(page)")
         let lines = try await gateway.mustCLI(["audit", "--json"]).split(separator: "\n")
         #expect(lines.contains { $0.contains(reference) && $0.contains(reason) }, "\(reference): \(lines.prefix(20))")
-        #expect(try await openID.isRefused())
     }
 
     /// A transfer from the client that goes on until something stops it.
