@@ -58,6 +58,9 @@ extension Gatekeeper {
         }
     }
 
+    struct UserExists: Error { var email: String }
+    struct UserUnknown: Error { var email: String }
+
     struct Stopping: Error, CustomStringConvertible {
         var description: String { "The gateway is stopping." }
     }

@@ -208,10 +208,11 @@ actor Gatekeeper {
         }
     }
 
-    func receive(_ input: SessionInput, into batch: inout Batch) {
+    @discardableResult
+    func receive(_ input: SessionInput, actor: String = "gatehoused", into batch: inout Batch) -> Outcome {
         // None of these can be refused.
-        guard let effects = try? engine.receive(input, now: now) else { return }
-        carryOut(effects, actor: "gatehoused", into: &batch)
+        guard let effects = try? engine.receive(input, now: now) else { return Outcome() }
+        return carryOut(effects, actor: actor, into: &batch)
     }
 
     private func take(_ order: Order, into batch: inout Batch) throws -> Outcome {
@@ -257,7 +258,7 @@ actor Gatekeeper {
             outcome.user = user
             return outcome
         case .synchronise(let steps, let directory, let predecessors, let actor):
-            return try synchronise(steps, directory, predecessors, actor, into: &batch)
+            return synchronise(steps, directory, predecessors, actor, into: &batch)
         case .removeUser(let email, let actor):
             guard let user = engine.users[User.key(email)] else { throw UserUnknown(email: email) }
             var outcome = carryOut(
@@ -268,33 +269,6 @@ actor Gatekeeper {
             return outcome
         }
     }
-
-    private func synchronise(
-        _ steps: [DirectoryStep], _ directory: Directory, _ predecessors: [String: String], _ actor: String,
-        into batch: inout Batch
-    ) throws -> Outcome {
-        var outcome = Outcome()
-        for step in steps {
-            let user = engine.users[step.email]
-            let predecessor = predecessors[step.email].flatMap { engine.users[$0] }
-            guard let (after, words) = step.result(for: user, of: directory, predecessor: predecessor, now: now.wall) else {
-                continue
-            }
-            if user == nil { batch.addedUsers.append(after.email) }
-            let input: SessionInput =
-                user?.isEnabled == true && !after.isEnabled ? .userDisabled(after, by: actor) : .user(after)
-            outcome.closed += carryOut(try engine.receive(input, now: now), actor: actor, into: &batch).closed
-            batch.records.append(
-                (
-                    .user(after, action: user == nil ? "user-added" : "user-changed", detail: words.joined(separator: "; ")),
-                    actor
-                ))
-        }
-        return outcome
-    }
-
-    struct UserExists: Error { var email: String }
-    struct UserUnknown: Error { var email: String }
 
     private func refuse(
         _ refusal: AdmissionRefusal, _ address: IPAddress, _ provider: String?, _ reference: String?, actor: String,
