@@ -1,5 +1,5 @@
 # The Debian package in a Debian root made for it: installs, says what it is, and purges without a trace. Sourced by
-# "tools/firmware test", with $tree (the root) and $package.
+# "tools/firmware test", with $tree (the root), $package and $agent_package.
 
 # inside COMMAND…: in the root, without the services, processes and network of this host.
 inside() {
@@ -50,3 +50,17 @@ check "removed, it leaves settings and keys" test -e "$tree/etc/gatehouse/gateho
 check "dpkg purges it" inside dpkg --purge gatehouse
 without_trace() { traces | diff "$work/before" -; }
 check "purged, it leaves nothing" without_trace
+
+# --- The directory agent ---
+agent=gatehouse-directory-agent
+cp "$agent_package" "$tree/tmp/agent.deb"
+check "dpkg installs the directory agent" inside dpkg --install /tmp/agent.deb
+check "it runs without Swift on the host" eval '[[ $(inside $agent --version) == "$(gatehouse_version)" ]]'
+check "its service waits to be asked" eval '[[ $(inside systemctl is-enabled $agent) == disabled ]]'
+check "its folder is root's alone" eval '[[ $(stat -c %a "$tree/etc/$agent") == 700 ]]'
+agent_verified() { [[ -z $(inside systemd-analyze verify $agent.service 2>&1 | grep -i gatehouse) ]]; }
+check "systemd finds no fault in its unit" agent_verified
+check "it is confined: exposure of at most 3.0" \
+    inside systemd-analyze security --offline=true --threshold=30 $agent.service
+check "dpkg purges it" inside dpkg --purge $agent
+check "it leaves nothing" without_trace

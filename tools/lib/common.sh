@@ -165,12 +165,13 @@ build() {
     done
 }
 
-# copy_programs FOLDER [PLACE]: gatehoused, gatehouse and the Swift libraries that they need, from $binaries, without
-# symbols, so that they run on a host without Swift: from any folder, or only from PLACE.
+# copy_programs FOLDER [PLACE [PROGRAM…]]: programs (gatehoused and gatehouse) and the Swift libraries that they need, from
+# $binaries, without symbols, so that they run on a host without Swift: from any folder, or only from PLACE.
 copy_programs() {
-    local folder=$1 place=${2:-\$ORIGIN} program library
+    local folder=$1 place=${2:-\$ORIGIN} program library programs=("${@:3}")
+    [[ ${#programs[@]} -gt 0 ]] || programs=(gatehoused gatehouse)
     mkdir -p "$folder"
-    for program in gatehoused gatehouse; do
+    for program in "${programs[@]}"; do
         install -m 755 "$binaries/$program" "$folder/"
         while read -r library; do
             [[ -e $folder/$(basename "$library") ]] || install -m 644 "$library" "$folder/"
