@@ -57,6 +57,40 @@ extension [SessionEffect] {
         #expect(scene.engine.deadline == Deadline(scene.now.tick + .seconds(12 * 3600), "a session is over"))
     }
 
+    @Test func policiesNarrowAndWidenAtOnceAndNoOneElse() throws {
+        var scene = Scene()
+        let subject = VerifiedSubject(
+            provider: "okta", nameID: "a@b", email: "a@b", groups: [], isIdPInitiated: true)
+        var signIn = SignIn(subject: subject, address: address("10.1.0.10"))
+        signIn.allowed = ["a"]
+        #expect(try scene.engine.receive(.signIn(signIn), now: scene.now).opened.count == 1)
+        let session = try #require(scene.engine.sessions[address("10.1.0.10")])
+        #expect(scene.engine.reach(of: session) == ["a"] && scene.engine.claim(of: session) == ["a", "b"])
+        // A connector that comes is closed until the policies have been asked.
+        #expect(scene.receive(.sites(["a", "b", "c"])).reaches.isEmpty)
+        #expect(scene.receive(.allowed(session.address, ["a", "c"])).reaches == [["a", "c"]])
+        let narrowed = scene.receive(.allowed(session.address, ["c"]))
+        guard case .reach(_, let sites, _, let cuts) = narrowed.first else {
+            Issue.record("\(narrowed)")
+            return
+        }
+        #expect(sites == ["c"] && cuts)
+        #expect(scene.receive(.allowed(session.address, ["c"])).isEmpty)
+        #expect(scene.receive(.allowed(address("10.9.9.9"), ["a"])).isEmpty)
+        // What they allow is no more than the user's own sites.
+        var user = try #require(scene.engine.users["a@b"])
+        user.sites = .only(["b", "c"])
+        #expect(scene.receive(.user(user)).reaches.isEmpty)
+        #expect(scene.receive(.allowed(session.address, ["a", "b", "c"])).reaches == [["b", "c"]])
+        signIn.allowed = []
+        #expect(throws: AdmissionRefusal.nothingAllowed("a@b")) {
+            try scene.engine.receive(.signIn(signIn), now: scene.now)
+        }
+        // Whom an administrator admits is not asked about.
+        let admitted = scene.receive(.admit(ManualAdmission(address: address("10.1.0.11")), by: "root")).opened
+        #expect(scene.engine.reach(of: admitted[0]) == ["a", "b", "c"])
+    }
+
     @Test func unknownUserMayNotBeginHereUnlessTheProvidersSettingSaysSo() throws {
         var scene = Scene()
         #expect(throws: AdmissionRefusal.unknownUser("eve@example.org", provider: "okta")) {

@@ -74,6 +74,16 @@ struct PostureTests {
             try await gateway.mustCLI(["policy", "default", "--deny"])
             #expect(try await gateway.sessions().isEmpty)
             #expect(try await posture.openID.isRefused())
+
+            // Another time of the week can be thought through: a Wednesday and a Saturday.
+            try await gateway.mustCLI([
+                "behaviour", "add", "hours", "--time", "mon-fri 08:00-18:00", "--zone", "Europe/Berlin",
+            ])
+            try await gateway.mustCLI(["policy", "add", "office hours", "--place", "1", "--when", "hours", "--allow"])
+            let question = ["policy", "test", "--user", "ada@corp.example", "--address", Topology.client, "--at"]
+            let wednesday = try await gateway.mustCLI(question + ["2026-11-25T16:59:59Z"])
+            #expect(wednesday.contains("would be let in to lab") && wednesday.contains("2026-11-25 17:00:00Z"), "\(wednesday)")
+            #expect(try await gateway.mustCLI(question + ["2026-11-28T12:00:00Z"]).contains("would be refused"))
         }
     }
 
