@@ -119,6 +119,20 @@ struct PostureTests {
             try await posture.enrol(macs: [first, second])
             try await posture.sync()
             try await posture.setPolicies()
+
+            // Behind a router nobody sees a card, unless the DHCP server says it.
+            _ = try await lab.ip(["route", "add", "10.7.0.0/16", "via", Topology.client], on: .gateway)
+            let question = ["posture", "explain", "--address", "10.7.0.5"]
+            let before = try await gateway.mustCLI(question)
+            #expect(before.contains("10.7.0.5 is behind the router 10.1.0.10"), "\(before)")
+            #expect(before.contains("Check windows FAILS") && before.contains("it is not certain enough"), "\(before)")
+            let leases = try lab.write("0 \(first) 10.7.0.5 fin-lt-041 *\n", to: "dnsmasq.leases")
+            try await gateway.mustCLI(["posture", "set", "--lease-file", leases])
+            try await eventually("the leases are read") {
+                let after = try await gateway.mustCLI(question)
+                return after.contains("by the DHCP server's lease") && after.contains("by MAC address (certain)")
+            }
+
             func plug(_ card: String) async throws {
                 try await lab.must("ip", ["link", "set", "eth0", "address", card], on: .client)
                 try await eventually("the gateway knows the card", within: 30) {
