@@ -106,9 +106,43 @@ struct DirectoryTests {
             #expect(try await company.enabled() == here.filter { $0 != "ada" && $0 != "ben" })
             try await company.gateway.waitForAudit("directory-confirmed", "directory-asks")
 
-            // A restart forgets nothing; a removal takes its users along.
+            // The end of the secret, as Graph says it, is warned of in time.
+            #expect(try await company.status("entra").warnings.allSatisfy { !$0.contains("The secret") })
+            try await company.control(#"{"secret_days": 5}"#)
+            #expect(try await company.sync("entra", ["--full"]).isDone)
+            #expect(try await company.status("entra").warnings.contains { $0.contains("The secret ends on") })
+            #expect(try await company.gateway.cli(["doctor"]).text.contains("The secret of entra ends on"))
+            try await eventually("an event warns of it") {
+                try await company.gateway.mustCLI(["events"]).contains("The secret of the directory entra ends on")
+            }
+
+            // A restart forgets nothing: the next reading is of changes.
+            #expect(await company.gateway.stop() == 0)
+            try await company.gateway.start()
+            #expect(try await company.sync("entra").isDone)
+            #expect(try await company.status("entra").requests == 2)
+            // A removal takes its users along.
             try await company.gateway.mustCLI(["directory", "remove", "entra", "--yes"])
             #expect(try await company.enabled().isEmpty)
+        }
+    }
+
+    /// Okta without an API token: the key of a service app.
+    @Test func oktaWithTheKeyOfAServiceApp() async throws {
+        try await DirectoryLab.with { company in
+            let key = company.folder + "/service.pem"
+            try await must("openssl", ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", key])
+            try await company.simulate("okta", ["--service-key", key])
+            let words = [
+                "directory", "add", "okta", "--domain", DirectoryLab.address, "--client-id", "0oa1", "--key-id", "k1", "--group",
+                "vpn users", "--interval", "3600",
+            ]
+            let other = company.folder + "/other.pem"
+            try await must("openssl", ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", other])
+            let refused = try await company.gateway.cli(words + ["--secret-file", other])
+            #expect(refused.status == 1 && refused.text.contains("invalid_client"), "\(refused.text)")
+            try await company.gateway.mustCLI(words + ["--secret-file", key])
+            try await eventually("everyone has come") { try await company.enabled() == Self.everyone }
         }
     }
 

@@ -4,7 +4,7 @@ over TLS; tokens come from the same host.
 
     directory.py --vendor entra --address 203.0.113.82 --certificate dir.crt --key dir.key [--people 5000 --groups 40]
 
-Without --people it has a small company: ada, ben, cam, dan, eve, fay, gus and hal, and the groups "VPN Users", "Engineering"
+With Okta and --service-key a service app's proof is checked with it. Without --people it has a small company: ada, ben, cam, dan, eve, fay, gus and hal, and the groups "VPN Users", "Engineering"
 (which is within "Staff"), "Staff" and one whose name is too long for a tag. POST /control with a JSON object changes things:
 
     {"set": {"ada": {"active": false}}}     {"delete": ["ben"]}     {"restore": ["ben"]}     {"add": [{"id": "ivy"}]}
@@ -173,6 +173,32 @@ class Company:
         return None
 
 
+def verifies(company, signed, signature):
+    if not company.options.service_key:
+        return True
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import padding
+    with open(company.options.service_key, "rb") as file:
+        public = serialization.load_pem_private_key(file.read(), None).public_key()
+    try:
+        public.verify(base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4)), signed.encode(),
+                      padding.PKCS1v15(), hashes.SHA256())
+        return True
+    except Exception:  # noqa: BLE001: whatever is wrong with it
+        return False
+
+
+def assertion(company, text):
+    """Header and claims of a signed proof (RFC 7523); None where it is none, or the signature is another key's."""
+    try:
+        head, claims, signature = text.split(".")
+        header, said = (json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in (head, claims))
+    except ValueError:
+        return None
+    good = header.get("alg") == "RS256" and verifies(company, head + "." + claims, signature)
+    return (header, said) if good else None
+
+
 class Answer(Exception):
     """What is sent instead of the usual."""
 
@@ -283,7 +309,14 @@ class Entra:
 
 class Okta:
     def token(self, company, path, form, handler):
-        return 401, {"error": "invalid_client", "error_description": "The client_assertion signature is invalid."}
+        proof = assertion(company, form.get("client_assertion", "")) if company.options.service_key else None
+        place = handler.origin() + path
+        if path != "/oauth2/v1/token" or not proof or not proof[0].get("kid") or proof[1].get("aud") != place \
+                or not proof[1].get("iss") == proof[1].get("sub") == form.get("client_id", CLIENT_ID):
+            return 401, {"error": "invalid_client", "error_description": "The client_assertion signature is invalid."}
+        if form.get("scope") != "okta.users.read okta.groups.read":
+            return 400, {"error": "invalid_scope", "error_description": "One or more scopes are not configured."}
+        return None
 
     def refusal(self, status):
         code = {401: "E0000011", 403: "E0000006", 404: "E0000007", 429: "E0000047", 400: "E0000031"}.get(status, "E0000009")
@@ -337,13 +370,10 @@ class Google:
     def token(self, company, path, form, handler):
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
             return 400, {"error": "unsupported_grant_type"}
-        try:
-            head, claims, signature = form["assertion"].split(".")
-            header, said = (json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in (head, claims))
-        except (KeyError, ValueError):
-            return 400, {"error": "invalid_grant", "error_description": "Invalid JWT"}
-        if header.get("alg") != "RS256" or not self.verifies(company, head + "." + claims, signature):
+        proof = assertion(company, form.get("assertion", ""))
+        if not proof:
             return 400, {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}
+        header, said = proof
         now = time.time()
         if not said.get("iat", 0) - 60 <= now <= said.get("exp", 0) <= said.get("iat", 0) + 3600:
             return 400, {"error": "invalid_grant", "error_description":
@@ -351,20 +381,6 @@ class Google:
         if said.get("iss") != SERVICE_ACCOUNT or "sub" in said:
             return 401, {"error": "unauthorized_client", "error_description": "Client is unauthorized."}
         return None
-
-    def verifies(self, company, signed, signature):
-        if not company.options.service_key:
-            return True
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import padding
-        with open(company.options.service_key, "rb") as file:
-            public = serialization.load_pem_private_key(file.read(), None).public_key()
-        try:
-            public.verify(base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4)), signed.encode(),
-                          padding.PKCS1v15(), hashes.SHA256())
-            return True
-        except Exception:  # noqa: BLE001: whatever is wrong with it
-            return False
 
     def refusal(self, status):
         reason = {401: "authError", 403: "forbidden", 404: "notFound", 400: "badRequest", 429: "rateLimitExceeded"}.get(
@@ -486,8 +502,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def is_known(self):
         said = self.headers.get("Authorization", "")
-        if isinstance(self.vendor, Okta):
-            return said == "SSWS " + API_TOKEN
+        if isinstance(self.vendor, Okta) and said == "SSWS " + API_TOKEN:
+            return True
         with self.company.lock:
             return said.startswith("Bearer ") and self.company.tokens.get(said[7:], 0) > time.time()
 

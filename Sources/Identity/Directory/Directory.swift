@@ -67,6 +67,8 @@ public struct Directory: Hashable, Codable, Sendable, Identifiable {
     /// The administrator in whose name a service account asks (Google, domain-wide delegation); nil for its own role.
     public var subject: String?
     public var clientID: String?
+    /// What Okta calls our key, with a service app.
+    public var keyID: String?
     /// The name to bind with (Active Directory).
     public var bindName: String?
     /// Where searches begin (Active Directory); nil takes the server's default.

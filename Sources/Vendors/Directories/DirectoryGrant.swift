@@ -34,7 +34,7 @@ extension Directory {
             return .token(
                 OAuthGrant(
                     connection: id, endpoint: try login("https://" + (host ?? ""), "/oauth2/v1/token"), clientID: clientID,
-                    proof: .privateKey(.init(secret ?? Secret([]))), scopes: ["okta.users.read", "okta.groups.read"],
+                    proof: .privateKey(.init(secret ?? Secret([]), id: keyID)), scopes: ["okta.users.read", "okta.groups.read"],
                     addresses: .anywhere))
         case .google:
             let key = try ServiceAccountKey(secret ?? Secret([]))

@@ -32,6 +32,8 @@ struct AddOktaDirectory: AsyncParsableCommand {
     var domain: String
     @Option(name: .customLong("client-id"), help: "The client ID of a service app.")
     var clientID: String?
+    @Option(name: .customLong("key-id"), help: ArgumentHelp("What Okta calls the service app's key.", valueName: "id"))
+    var keyID: String?
     @OptionGroup var options: DirectoryOptions
     @OptionGroup var shared: SharedOptions
 
@@ -39,6 +41,7 @@ struct AddOktaDirectory: AsyncParsableCommand {
         var directory = Directory(id: name, kind: .okta)
         directory.host = domain
         directory.clientID = clientID
+        directory.keyID = keyID
         try options.apply(to: &directory, noun: clientID == nil ? "API token" : "private key", asks: true)
         try await add(directory, shared)
     }

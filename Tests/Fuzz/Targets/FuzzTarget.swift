@@ -24,6 +24,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case endpointInput = "endpoint-input"
     /// Lease files, time zones and sets of policies.
     case postureInput = "posture-input"
+    /// What a directory answers, and what is kept of it.
+    case directoryInput = "directory-input"
 
     /// One line for `tools/fuzz`.
     public var summary: String {
@@ -39,6 +41,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .openIDInput: "answers, documents, tokens, URLs and headers of OpenID providers"
         case .endpointInput: "answers of endpoint protection platforms, and profiles"
         case .postureInput: "lease files, time zones and sets of sign-in policies"
+        case .directoryInput: "answers of directories, key files, and what is stored of them"
         }
     }
 
@@ -55,6 +58,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .openIDInput: fuzzOpenIDInput(bytes)
         case .endpointInput: fuzzEndpointInput(bytes)
         case .postureInput: fuzzPostureInput(bytes)
+        case .directoryInput: fuzzDirectoryInput(bytes)
         }
     }
 
@@ -72,6 +76,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .openIDInput: openIDInputSeeds()
         case .endpointInput: endpointInputSeeds()
         case .postureInput: postureInputSeeds()
+        case .directoryInput: directoryInputSeeds()
         }
     }
 }
