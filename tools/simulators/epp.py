@@ -228,7 +228,7 @@ class Platform:
     def client(self, device):
         row = copy.copy(self.client_sample)
         row.update(
-            clientInfoId=int(device["id"]), hostname=device.get("name", "host").upper(),
+            clientInfoId=int(device["id"]), hostname=device.get("name", "host"),
             ipAddress=(device.get("addresses") or [""])[0], agentVersion=device.get("version", "4.6.2"),
             operatingSystem=device.get("osName", "Windows 11 Pro"), lastSeen=self.stamp(device.get("seen", 30), "%Y-%m-%dT%H:%M:%S", ""),
             status="Active" if device.get("active", True) else "Inactive", userName=device.get("user", ""))

@@ -27,6 +27,8 @@ actor EndpointSource {
     var mirror: EndpointMirror
     private var plan: PollPlan
     private var paces: [String: Pace] = [:]
+    /// When the pace allows the next call for single endpoints, where it stood in their way.
+    private var pausedUntil: [String: Tick] = [:]
     private var watched: Set<String>
     private var errors: [String: String] = [:]
     /// The last failure of a call, while nothing better is known.
@@ -127,7 +129,10 @@ actor EndpointSource {
         plan.finish(job, outcome, now: machine.clock.now, random: random)
         if job == .listing, outcome == .done, isMissing { plan.hurry(job, to: machine.clock.now + Self.secondLook) }
         if case .endpoints(let name) = job, outcome == .done, let next = mirror.nextDue(name, watched: watched) {
-            plan.hurry(job, to: machine.clock.now + max(.seconds(1), next.span(since: machine.clock.wall)))
+            let now = machine.clock.now
+            plan.hurry(
+                job, to: max(now + max(.milliseconds(200), next.span(since: machine.clock.wall)), pausedUntil[name] ?? now))
+            pausedUntil[name] = nil
         }
         round.remove(job)
         // A whole listing has all changes in it.
@@ -140,7 +145,11 @@ actor EndpointSource {
         guard !isStopped else { return }
         self.acceptsLoss = acceptsLoss
         plan.hurryAll(now: machine.clock.now)
-        round = Set(plan.jobs)
+        // Where each endpoint's call has a pace of minutes, nobody waits for these.
+        round = Set(
+            plan.jobs.filter { job in
+                if case .endpoints = job { !profile.pacesEachCall } else { true }
+            })
         anewSince = machine.clock.wall
         sleeper?.cancel()
         await withCheckedContinuation { waiters.append($0) }
@@ -220,9 +229,14 @@ actor EndpointSource {
             name, watched: watched, anewSince: anewSince, limit: Self.batch, now: machine.clock.wall)
         {
             guard !isStopped, !Task.isCancelled else { return }
-            // A listing or the look-up of a sign-in need not wait for all of these.
+            // Nothing else waits for the pace of these.
+            let left = paces[profile.pacesEachCall ? name : ""]?.left(now: machine.clock.now) ?? .zero
+            guard left < .seconds(1) else {
+                pausedUntil[name] = machine.clock.now + left
+                return
+            }
             try await endpoint(id, name, isUrgent: false)
-            if plan.next.job != .endpoints(name), plan.next.at <= machine.clock.now { break }
+            if plan.isListingDue(now: machine.clock.now) { break }
         }
         await succeed(name)
     }
@@ -245,12 +259,14 @@ actor EndpointSource {
     private func pages(
         _ name: String, _ purpose: CallRun.Purpose, isUrgent: Bool = false, _ take: ([JSONTree]) -> Void
     ) async throws -> CallRun {
+        // Somebody has asked for a listing by hand, and waits.
+        let isHurried = !waiters.isEmpty && !profile.perEndpointCalls.contains(name)
         do {
             var run = try CallRun(
                 connection, profile, call: name, purpose, entropy: machine.random(12), now: machine.clock.wall,
                 retries: isUrgent ? .signIn : .background)
             while let request = run.request {
-                try await wait(for: name, isUrgent: isUrgent)
+                try await wait(for: name, isUrgent: isUrgent || isHurried)
                 take(try run.receive(try await send(request)))
             }
             return run

@@ -50,7 +50,8 @@ public struct PollPlan: Sendable {
         } else {
             entries[.listing] = Entry(every: span(connection.refreshSeconds ?? listing.every), due: now)
         }
-        for call in profile.calls.dropFirst() {
+        // What is asked of each endpoint takes long: all else goes first.
+        for call in profile.calls.dropFirst().sorted(by: { !$0.isPerEndpoint && $1.isPerEndpoint }) {
             let job: Job = call.isPerEndpoint ? .endpoints(call.name) : .call(call.name)
             let usual = call.isPerEndpoint ? call.watchedEvery ?? call.every : call.every
             entries[job] = Entry(every: span(min(usual, connection.refreshSeconds ?? usual)), due: now)
@@ -68,6 +69,13 @@ public struct PollPlan: Sendable {
         var next: (job: Job, at: Tick) = (.listing, entries[.listing]?.due ?? .zero)
         for job in jobs { if let entry = entries[job], entry.due < next.at { next = (job, entry.due) } }
         return next
+    }
+
+    /// Whether a job that is not one of those for single endpoints is due.
+    public func isListingDue(now: Tick) -> Bool {
+        entries.contains { job, entry in
+            if case .endpoints = job { false } else { entry.due <= now }
+        }
     }
 
     /// A job is over.
@@ -131,6 +139,9 @@ public struct Pace: Sendable {
         next = at + interval
         return max(.zero, at - now)
     }
+
+    /// How long a call that can wait would have to.
+    public func left(now: Tick) -> Tick.Span { max(.zero, max(next, now - burst) - now) }
 
     /// Takes a place for a call that somebody waits for: it goes at once, and the others wait for it.
     public mutating func takeAtOnce(now: Tick) { next = max(next, now - burst) + interval }
