@@ -71,18 +71,18 @@ for vendor in "${vendors[@]}"; do
     mkdir -p "$folder/run" "$folder/state"
     printf 'stateDirectory: %s/state\nruntimeDirectory: %s/run\ndataPath: userspace\noutgoing:\n  ca: %s/dir.crt\n' \
         "$folder" "$folder" "$folder" >"$folder/boot.yaml"
-    on python3 "$root/tools/simulators/directory.py" --vendor "$vendor" --address $address --certificate "$folder/dir.crt" \
+    ip netns exec "$lab" python3 "$root/tools/simulators/directory.py" --vendor "$vendor" --address $address --certificate "$folder/dir.crt" \
         --key "$folder/dir.key" --people "$people" --groups "$groups" --service-key "$folder/service.pem" \
         >"$folder/$vendor.log" 2>&1 &
     pids=($!)
-    on "$binaries/gatehoused" --config "$folder/boot.yaml" >"$folder/gatehoused.log" 2>&1 &
+    # Not by the function: that would be a shell of its own.
+    ip netns exec "$lab" "$binaries/gatehoused" --config "$folder/boot.yaml" >"$folder/gatehoused.log" 2>&1 &
     daemon=$!
     pids+=("$daemon")
     for ((i = 0; i < 600; i++)); do
         [[ -S $folder/run/control.sock ]] && grep -q ready "$folder/$vendor.log" && break
         sleep 0.1
     done
-    # The daemon's own, for "ip netns exec" does not stay.
     before=$(highest)
     chosen=()
     for ((i = 0; i < groups; i++)); do chosen+=(--group "$(printf 'g%04d' "$i")"); done
