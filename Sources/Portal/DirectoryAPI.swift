@@ -175,7 +175,7 @@ public struct DirectoryPreview: Codable, Hashable, Sendable {
     public var requests: Int
     /// Those who go first, then those who come; ``itemLimit`` of them at most.
     public var items: [DirectoryPlan.Item]
-    public static let itemLimit = 5000
+    public static let itemLimit = DirectoryPlan.itemLimit
 
     public init(_ plan: DirectoryPlan, requests: Int) {
         users = plan.held
@@ -187,6 +187,6 @@ public struct DirectoryPreview: Codable, Hashable, Sendable {
         question = plan.question
         warnings = plan.warnings
         self.requests = requests
-        items = Array(plan.items.prefix(Self.itemLimit))
+        items = plan.items
     }
 }

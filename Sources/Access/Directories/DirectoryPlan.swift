@@ -19,7 +19,10 @@ public struct DirectoryPlan: Sendable {
 
     /// In the order in which they are carried out: who goes, goes first.
     public private(set) var steps: [DirectoryStep] = []
+    /// The first of them, ``itemLimit`` at most: there may be a hundred thousand.
     public private(set) var items: [Item] = []
+    public static let itemLimit = 5000
+    private var counts: [Item.Kind: Int] = [:]
     /// By the new address, the one that the person had before.
     public private(set) var predecessors: [String: String] = [:]
     /// Users whom the directory has at this moment, as it was known before.
@@ -87,8 +90,10 @@ public struct DirectoryPlan: Sendable {
         case .go: kind = result.user.isEnabled ? .leave : .disable
         }
         steps.append(step)
+        counts[kind, default: 0] += 1
+        guard items.count < Self.itemLimit else { return }
         items.append(Item(email: step.email, kind: kind, detail: result.words.joined(separator: "; ")))
     }
 
-    public func count(_ kind: Item.Kind) -> Int { items.count { $0.kind == kind } }
+    public func count(_ kind: Item.Kind) -> Int { counts[kind] ?? 0 }
 }
