@@ -148,9 +148,11 @@ struct GatewayClient: Sendable {
         if let body { headers.add(name: "Content-Length", value: String(body.count)) }
         let head = HTTPRequestHead(
             version: .http1_1, method: HTTPMethod(rawValue: method.rawValue), uri: target, headers: headers)
-        try await outbound.write(.head(head))
-        if let body { try await outbound.write(.body(ByteBuffer(bytes: body))) }
-        try await outbound.write(.end(nil))
+        // At once: a request without a body is whole with its head, and may be answered and the connection closed before
+        // a second write.
+        var parts: [HTTPPart<HTTPRequestHead, ByteBuffer>] = [.head(head)]
+        if let body { parts.append(.body(ByteBuffer(bytes: body))) }
+        try await outbound.write(contentsOf: parts + [.end(nil)])
     }
 
     private static func refusal(_ status: HTTPResponseStatus, _ bytes: [UInt8]) -> CommandFailure {
