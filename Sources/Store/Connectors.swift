@@ -143,30 +143,13 @@ extension Store {
             try database.execute(
                 sql: "INSERT INTO tunnel (name, connector) VALUES (?, ?)", arguments: [tunnel.name, connector.id])
         }
-        for (place, secret) in parts.secrets {
-            let sealed = try key.seal(
-                secret, context: Self.context(connector.id, place), nonce: random(SealingKey.nonceLength))
-            try database.execute(
-                sql: "INSERT INTO secret (connector, place, sealed) VALUES (?, ?, ?)",
-                arguments: [connector.id, place, Data(sealed)])
-        }
+        try keep(parts.secrets, of: connector.id, in: .connectors, database)
     }
 
     func connector(from row: Row, _ database: Database) throws -> Connector {
         let id: String = row["id"]
         let definition: String = row["definition"]
-        var secrets: [String: Secret] = [:]
-        let rows = try Row.fetchAll(
-            database, sql: "SELECT place, sealed FROM secret WHERE connector = ?", arguments: [id])
-        for row in rows {
-            let place: String = row["place"]
-            let sealed: Data = row["sealed"]
-            do {
-                secrets[place] = try key.open([UInt8](sealed), context: Self.context(id, place))
-            } catch {
-                throw StoreError.sealBroken(connector: id)
-            }
-        }
+        let secrets = try secrets(of: id, in: .connectors, database, orThrow: .sealBroken(connector: id))
         do {
             var connector = try Parts.assemble(Connector.self, definition, secrets)
             connector.isEnabled = row["enabled"]
@@ -175,9 +158,6 @@ extension Store {
             throw StoreError.definitionBroken(connector: id, reason: Self.reason(error))
         }
     }
-
-    /// A sealed secret opens only in the place where it was sealed.
-    private static func context(_ connector: String, _ place: String) -> String { "connector/\(connector)/\(place)" }
 
     /// Where decoding stopped, and why, without the innards of `DecodingError`.
     static func reason(_ error: any Error) -> String {

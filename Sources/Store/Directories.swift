@@ -102,14 +102,7 @@ extension Store {
                     VALUES (?, (SELECT COALESCE(MAX(position), 0) + 1 FROM directory), ?, ?)
                     ON CONFLICT (id) DO UPDATE SET definition = excluded.definition, updatedAt = excluded.updatedAt
                     """, arguments: [id, parts.definition, wall().rfc3339])
-            try database.execute(sql: "DELETE FROM directorySecret WHERE directory = ?", arguments: [id])
-            for (place, secret) in parts.secrets {
-                let sealed = try key.seal(
-                    secret, context: Self.directoryContext(id, place), nonce: random(SealingKey.nonceLength))
-                try database.execute(
-                    sql: "INSERT INTO directorySecret (directory, place, sealed) VALUES (?, ?, ?)",
-                    arguments: [id, place, Data(sealed)])
-            }
+            try keep(parts.secrets, of: id, in: .directories, database)
             return Deed(
                 action: replacing ? "directory-changed" : "directory-added", subject: id, definition: parts.definition)
         }
@@ -165,25 +158,15 @@ extension Store {
 
     private func directory(from row: Row, _ database: Database) throws -> Directory {
         let id: String = row["id"]
-        var secrets: [String: Secret] = [:]
-        for row in try Row.fetchAll(
-            database, sql: "SELECT place, sealed FROM directorySecret WHERE directory = ?", arguments: [id])
-        {
-            let place: String = row["place"]
-            let sealed: Data = row["sealed"]
-            guard let secret = try? key.open([UInt8](sealed), context: Self.directoryContext(id, place)) else {
-                throw StoreError.directoryBroken(id, reason: "its secret does not open with this machine key")
-            }
-            secrets[place] = secret
-        }
+        let secrets = try secrets(
+            of: id, in: .directories, database,
+            orThrow: .directoryBroken(id, reason: "its secret does not open with this machine key"))
         do {
             return try Parts.assemble(Directory.self, row["definition"], secrets)
         } catch {
             throw StoreError.directoryBroken(id, reason: Self.reason(error))
         }
     }
-
-    private static func directoryContext(_ id: String, _ place: String) -> String { "directory/\(id)/\(place)" }
 
     // MARK: - API accesses
 

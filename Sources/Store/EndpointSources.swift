@@ -16,7 +16,9 @@ extension Store {
             {
                 let id: String = row["id"]
                 do {
-                    let secrets = try endpointSecrets(of: id, database)
+                    let secrets = try secrets(
+                        of: id, in: .endpointSources, database,
+                        orThrow: .endpointSourceBroken(id, reason: "its key does not open with this machine key"))
                     sources.append(try Parts.assemble(EndpointConnection.self, row["definition"], secrets))
                 } catch let error as StoreError {
                     broken.append(error)
@@ -26,20 +28,6 @@ extension Store {
             }
             return (sources, broken)
         }
-    }
-
-    private func endpointSecrets(of id: String, _ database: Database) throws -> [String: Secret] {
-        var secrets: [String: Secret] = [:]
-        for row in try Row.fetchAll(
-            database, sql: "SELECT place, sealed FROM endpointSourceSecret WHERE source = ?", arguments: [id])
-        {
-            let (place, sealed): (String, Data) = (row["place"], row["sealed"])
-            guard let secret = try? key.open([UInt8](sealed), context: Self.endpointContext(id, place)) else {
-                throw StoreError.endpointSourceBroken(id, reason: "its key does not open with this machine key")
-            }
-            secrets[place] = secret
-        }
-        return secrets
     }
 
     /// Stores a connection: a new one behind the others, or in the place of the one of that name.
@@ -64,14 +52,7 @@ extension Store {
                     VALUES (?, (SELECT COALESCE(MAX(position), 0) + 1 FROM endpointSource), ?, ?)
                     ON CONFLICT (id) DO UPDATE SET definition = excluded.definition, updatedAt = excluded.updatedAt
                     """, arguments: [source.id, parts.definition, wall().rfc3339])
-            try database.execute(sql: "DELETE FROM endpointSourceSecret WHERE source = ?", arguments: [source.id])
-            for (place, secret) in parts.secrets {
-                let sealed = try key.seal(
-                    secret, context: Self.endpointContext(source.id, place), nonce: random(SealingKey.nonceLength))
-                try database.execute(
-                    sql: "INSERT INTO endpointSourceSecret (source, place, sealed) VALUES (?, ?, ?)",
-                    arguments: [source.id, place, Data(sealed)])
-            }
+            try keep(parts.secrets, of: source.id, in: .endpointSources, database)
             if forgets {
                 for table in ["endpoint", "endpointAnswer"] {
                     try database.execute(sql: "DELETE FROM \(table) WHERE source = ?", arguments: [source.id])
@@ -91,6 +72,4 @@ extension Store {
             return Deed(action: "endpoint-protection-removed", subject: id)
         }
     }
-
-    private static func endpointContext(_ id: String, _ place: String) -> String { "endpoint-source/\(id)/\(place)" }
 }

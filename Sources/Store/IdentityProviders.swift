@@ -71,14 +71,7 @@ extension Store {
                         definition = excluded.definition, updatedAt = excluded.updatedAt
                     """,
                 arguments: [id, kind.rawValue, issuer, place, parts.definition, wall().rfc3339])
-            try database.execute(sql: "DELETE FROM identityProviderSecret WHERE provider = ?", arguments: [id])
-            for (place, secret) in parts.secrets {
-                let sealed = try key.seal(
-                    secret, context: Self.providerContext(id, place), nonce: random(SealingKey.nonceLength))
-                try database.execute(
-                    sql: "INSERT INTO identityProviderSecret (provider, place, sealed) VALUES (?, ?, ?)",
-                    arguments: [id, place, Data(sealed)])
-            }
+            try keep(parts.secrets, of: id, in: .identityProviders, database)
             return Deed(
                 action: replacing ? "identity-provider-changed" : "identity-provider-added", subject: id,
                 definition: parts.definition)
@@ -121,23 +114,13 @@ extension Store {
         _: Provider.Type, from row: Row, _ database: Database
     ) throws -> Provider {
         let id: String = row["id"]
-        var secrets: [String: Secret] = [:]
-        for row in try Row.fetchAll(
-            database, sql: "SELECT place, sealed FROM identityProviderSecret WHERE provider = ?", arguments: [id])
-        {
-            let place: String = row["place"]
-            let sealed: Data = row["sealed"]
-            guard let secret = try? key.open([UInt8](sealed), context: Self.providerContext(id, place)) else {
-                throw StoreError.providerBroken(id, reason: "its key does not open with this machine key")
-            }
-            secrets[place] = secret
-        }
+        let secrets = try secrets(
+            of: id, in: .identityProviders, database,
+            orThrow: .providerBroken(id, reason: "its key does not open with this machine key"))
         do {
             return try Parts.assemble(Provider.self, row["definition"], secrets)
         } catch {
             throw StoreError.providerBroken(id, reason: Self.reason(error))
         }
     }
-
-    private static func providerContext(_ id: String, _ place: String) -> String { "identity-provider/\(id)/\(place)" }
 }

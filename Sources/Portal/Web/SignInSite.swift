@@ -66,9 +66,9 @@ final class SignInSite: Sendable {
     /// Says who asks when a form comes from our own pages.
     private static let visitorCookie = "__Host-gatehouse"
     /// Binds a request to the browser that it went through. Must survive the provider's post from its own site.
+    private static let requestCookie = "__Host-gatehouse-request"
     /// Below it are the requests of directory agents.
     static let agentPath = "/api/v1/"
-    private static let requestCookie = "__Host-gatehouse-request"
 
     init(
         address: SiteAddress, api: any SignInAPI, random: @escaping @Sendable (Int) -> [UInt8],
