@@ -131,8 +131,15 @@ extension Store {
     /// What was read from a directory last.
     public func mirror(ofDirectory id: String) throws(StoreError) -> DirectoryMirror? {
         try reading { database in
-            try Data.fetchOne(database, sql: "SELECT mirror FROM directoryState WHERE directory = ?", arguments: [id])
-                .flatMap { DirectoryMirror(bytes: [UInt8]($0)) }
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(
+                try Int.fetchOne(
+                    database, sql: "SELECT SUM(LENGTH(bytes)) FROM directoryMirror WHERE directory = ?", arguments: [id])
+                    ?? 0)
+            let parts = try Data.fetchCursor(
+                database, sql: "SELECT bytes FROM directoryMirror WHERE directory = ? ORDER BY part", arguments: [id])
+            while let part = try parts.next() { bytes += part }
+            return bytes.isEmpty ? nil : DirectoryMirror(bytes: bytes)
         }
     }
 
@@ -142,17 +149,25 @@ extension Store {
     public func keep(
         _ standing: DirectoryStanding, ofDirectory id: String, mirror: DirectoryMirror? = nil
     ) throws(StoreError) {
-        let bytes = mirror?.bytes
         try writingAll { database in
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             let json = String(decoding: try encoder.encode(standing), as: UTF8.self)
             try database.execute(
                 sql: """
-                    INSERT INTO directoryState (directory, standing, mirror) SELECT id, ?, ? FROM directory WHERE id = ?
-                    ON CONFLICT (directory) DO UPDATE SET standing = excluded.standing,
-                        mirror = COALESCE(excluded.mirror, mirror)
-                    """, arguments: [json, bytes.map { Data($0) }, id])
+                    INSERT INTO directoryState (directory, standing) SELECT id, ? FROM directory WHERE id = ?
+                    ON CONFLICT (directory) DO UPDATE SET standing = excluded.standing
+                    """, arguments: [json, id])
+            // The directory may have been removed meanwhile.
+            guard database.changesCount == 1, let mirror else { return }
+            try database.execute(sql: "DELETE FROM directoryMirror WHERE directory = ?", arguments: [id])
+            var part = 0
+            try mirror.pieces { piece in
+                try database.execute(
+                    sql: "INSERT INTO directoryMirror (directory, part, bytes) VALUES (?, ?, ?)",
+                    arguments: [id, part, Data(piece)])
+                part += 1
+            }
         }
     }
 

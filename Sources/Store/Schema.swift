@@ -201,8 +201,14 @@ enum Schema {
                     CREATE TABLE directoryState (
                         directory TEXT PRIMARY KEY REFERENCES directory (id) ON DELETE CASCADE,
                         -- JSON.
-                        standing TEXT NOT NULL,
-                        mirror BLOB
+                        standing TEXT NOT NULL
+                    ) STRICT;
+                    -- The copy of the directory, in pieces: it may be large.
+                    CREATE TABLE directoryMirror (
+                        directory TEXT NOT NULL REFERENCES directory (id) ON DELETE CASCADE,
+                        part INTEGER NOT NULL,
+                        bytes BLOB NOT NULL,
+                        PRIMARY KEY (directory, part)
                     ) STRICT;
                     -- JSON: the directories that have the user, and what each gave.
                     ALTER TABLE user ADD COLUMN origins TEXT NOT NULL DEFAULT '[]';

@@ -63,7 +63,8 @@ public struct DirectoryPlan: Sendable {
         items.sort { $0.email < $1.email }
         // Who has a new address does not go.
         leavers = leaves.count { if case .renamed = $0 { false } else { true } }
-        for entry in roll.entries.values.sorted(by: { $0.email < $1.email }) {
+        for email in roll.entries.keys.sorted() {
+            guard let entry = roll.entries[email] else { continue }
             add(.come(entry), users[entry.email], directory, now, predecessors[entry.email].flatMap { users[$0] })
         }
         question = Self.question(directory, leavers: leavers, held: held, isSuspension: leaves == [.suspended])
@@ -93,6 +94,12 @@ public struct DirectoryPlan: Sendable {
         counts[kind, default: 0] += 1
         guard items.count < Self.itemLimit else { return }
         items.append(Item(email: step.email, kind: kind, detail: result.words.joined(separator: "; ")))
+    }
+
+    /// The steps, to be carried out: they are many, and the plan has none of them then.
+    public mutating func takeSteps() -> [DirectoryStep] {
+        defer { steps = [] }
+        return steps
     }
 
     public func count(_ kind: Item.Kind) -> Int { counts[kind] ?? 0 }

@@ -250,7 +250,7 @@ actor DirectoryDesk {
         _ reading: DirectoryReading, of directory: Directory, isConfirmed: Bool, _ began: Tick
     ) async throws(DirectoryFault) {
         let id = directory.id
-        let plan = try await plan(directory, reading.mirror)
+        var plan = try await plan(directory, reading.mirror)
         guard var standing = works[id]?.standing else { return }
         standing.people = reading.mirror.peopleCount
         standing.groups = reading.mirror.groupCount
@@ -270,16 +270,11 @@ actor DirectoryDesk {
             return
         }
         let actor = isConfirmed && plan.question != nil ? "directory \(id), confirmed" : "directory \(id)"
-        var rest = plan.steps[...]
-        while !rest.isEmpty {
-            let some = rest.prefix(Self.batch)
-            rest = rest.dropFirst(Self.batch)
-            do {
-                _ = try await gatekeeper.carryOut(
-                    .synchronise(Array(some), directory, predecessors: plan.predecessors, actor: actor))
-            } catch {
-                throw DirectoryFault(.transient, "The users cannot be stored: \(error)")
-            }
+        let isAnything = !plan.steps.isEmpty
+        do {
+            try await carryOut(plan.takeSteps(), of: directory, predecessors: plan.predecessors, actor: actor)
+        } catch {
+            throw DirectoryFault(.transient, "The users cannot be stored: \(error)")
         }
         standing.question = nil
         standing.added = plan.count(.add)
@@ -291,7 +286,7 @@ actor DirectoryDesk {
         standing.lastSyncAt = clock.wall
         if reading.isFull { standing.lastFullAt = clock.wall }
         standing.seconds = (clock.now - began).seconds
-        if !plan.steps.isEmpty {
+        if isAnything {
             let words = "\(standing.added) added, \(standing.changed) changed, \(standing.disabled) disabled"
             log.add(.info, kind: "directory-synchronised", message: "The directory \(id) was synchronised: \(words).")
         }
@@ -301,6 +296,16 @@ actor DirectoryDesk {
         works[id]?.standing = standing
         // A list of changes that had none leaves what is stored as it is.
         keep(id, mirror: reading.hasChanged ? reading.mirror : nil)
+    }
+
+    private func carryOut(
+        _ steps: [DirectoryStep], of directory: Directory, predecessors: [String: String], actor: String
+    ) async throws {
+        for start in stride(from: 0, to: steps.count, by: Self.batch) {
+            let some = Array(steps[start..<min(steps.count, start + Self.batch)])
+            _ = try await gatekeeper.carryOut(
+                .synchronise(some, directory, predecessors: predecessors, actor: actor))
+        }
     }
 
     private func record(_ action: String, _ id: String, _ reason: String) {
@@ -436,12 +441,7 @@ actor DirectoryDesk {
         guard let users = await gatekeeper.ask({ $0.engine.users }) else { throw Gatekeeper.Stopping() }
         let steps = users.values.filter { $0.origins.contains { $0.directory == directory.id } }.map(\.email).sorted()
             .map { DirectoryStep.go(email: $0, keepsUsers ? .directoryForgotten : .directoryRemoved) }
-        var rest = steps[...]
-        while !rest.isEmpty {
-            _ = try await gatekeeper.carryOut(
-                .synchronise(Array(rest.prefix(Self.batch)), directory, predecessors: [:], actor: actor))
-            rest = rest.dropFirst(Self.batch)
-        }
+        try await carryOut(steps, of: directory, predecessors: [:], actor: actor)
     }
 
     /// Takes what an agent brought, as if it had been read.

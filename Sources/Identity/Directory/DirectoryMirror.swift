@@ -189,7 +189,22 @@ public struct DirectoryMirror: Sendable {
 
     /// The mirror as bytes, to be kept until the next start.
     public var bytes: [UInt8] {
-        var writer = ByteWriter(capacity: keys.count * 80)
+        var all: [UInt8] = []
+        pieces { all += $0 }
+        return all
+    }
+
+    /// The bytes of one piece, more or less: what is large is never in memory twice.
+    private static let pieceSize = 1 << 20
+
+    /// The same bytes, in pieces whose order matters.
+    public func pieces<Failure: Error>(_ take: ([UInt8]) throws(Failure) -> Void) throws(Failure) {
+        var writer = ByteWriter()
+        func takeFull() throws(Failure) {
+            guard writer.count >= Self.pieceSize else { return }
+            try take(writer.bytes)
+            writer = ByteWriter()
+        }
         func text(_ text: String) {
             let utf8 = Array(text.utf8)
             writer.uint32(UInt32(utf8.count))
@@ -201,7 +216,10 @@ public struct DirectoryMirror: Sendable {
         }
         writer.uint8(Self.version)
         writer.uint32(UInt32(keys.count))
-        for key in keys { text(key) }
+        for key in keys {
+            text(key)
+            try takeFull()
+        }
         writer.uint32(UInt32(people.count))
         for (number, person) in people {
             writer.uint32(UInt32(number))
@@ -209,6 +227,7 @@ public struct DirectoryMirror: Sendable {
                 optional(value)
             }
             writer.uint8(person.isActive ? 1 : 0)
+            try takeFull()
         }
         writer.uint32(UInt32(groups.count))
         for (number, group) in groups {
@@ -217,13 +236,15 @@ public struct DirectoryMirror: Sendable {
             writer.uint8(group.isKnown ? 1 : 0)
             writer.uint32(UInt32(group.members.count))
             for member in group.members { writer.uint32(UInt32(member)) }
+            try takeFull()
         }
         writer.uint32(UInt32(aliases.count))
         for (alias, number) in aliases {
             writer.uint32(UInt32(alias))
             writer.uint32(UInt32(number))
+            try takeFull()
         }
-        return writer.bytes
+        try take(writer.bytes)
     }
 
     /// Reads what ``bytes`` wrote; nil for anything else, and then everything is read anew from the directory.
@@ -246,7 +267,12 @@ public struct DirectoryMirror: Sendable {
         }
         func optional() throws -> String? { try reader.uint8() == 0 ? nil : try text() }
         guard try reader.uint8() == Self.version else { throw Damaged() }
-        for _ in 0..<(try reader.uint32()) {
+        // What says how many there are may be damaged.
+        func room(_ count: UInt32) -> Int { Int(min(count, UInt32(min(bytes.count, Int(UInt32.max)) / 4))) }
+        let keyCount = try reader.uint32()
+        keys.reserveCapacity(room(keyCount))
+        numbers.reserveCapacity(room(keyCount))
+        for _ in 0..<keyCount {
             let key = try text()
             guard numbers[key] == nil, keys.count < Int(Int32.max) else { throw Damaged() }
             numbers[key] = Int32(keys.count)
@@ -257,7 +283,9 @@ public struct DirectoryMirror: Sendable {
             guard value < keys.count else { throw Damaged() }
             return Int32(value)
         }
-        for _ in 0..<(try reader.uint32()) {
+        let peopleCount = try reader.uint32()
+        people.reserveCapacity(min(room(peopleCount), keys.count))
+        for _ in 0..<peopleCount {
             let key = try number()
             people[key] = Person(
                 mail: try optional(), login: try optional(), firstName: try optional(), lastName: try optional(),
