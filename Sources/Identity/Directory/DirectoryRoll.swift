@@ -33,13 +33,17 @@ public struct DirectoryRoll: Sendable {
 
     public init() {}
 
+    /// Lists of tags that are kept to be shared.
+    private static let sharedLists = 5000
     /// People named in one warning; there may be thousands.
     private static let examples = 3
 
     /// - Parameter isAddress: whether a text can be somebody's address here.
     public init(_ directory: Directory, _ mirror: DirectoryMirror, isAddress: (String) -> Bool) {
         isKnown = { mirror.person($0) != nil }
-        var chosen: [Int32: [Int]] = [:]
+        // Who is in which chosen group: the person's number above, the group's place below. Half a million of them are
+        // nothing special.
+        var chosen: [UInt64] = []
         var tags: [String?] = []
         for (index, group) in directory.groups.enumerated() {
             // What an agent brings was chosen by its name before anyone knew its key.
@@ -57,14 +61,21 @@ public struct DirectoryRoll: Sendable {
                         + "\(Directory.tagLimit) at most. Its members come all the same.")
             }
             tags.append(tag)
-            for person in mirror.people(inGroup: id) { chosen[person, default: []].append(index) }
+            for person in mirror.people(inGroup: id) {
+                chosen.append(UInt64(UInt32(bitPattern: person)) << 32 | UInt64(index))
+            }
         }
-        // Few different sets of groups for many people: they share their lists.
+        chosen.sort()
+        // Mostly few different sets of groups for many people: they share their lists.
         var shared: [[Int]: [String]] = [:]
         var nameless: [String] = []
         var double: [String] = []
         // In the order of their keys, so that of two with one address it is always the same one who counts.
-        for (number, indices) in chosen.sorted(by: { $0.key < $1.key }) {
+        var rest = chosen[...]
+        while let first = rest.first {
+            let number = Int32(bitPattern: UInt32(first >> 32))
+            let own = rest.prefix { $0 >> 32 == first >> 32 }
+            rest = rest.dropFirst(own.count)
             guard let person = mirror.people[number] else { continue }
             let key = mirror.key(number)
             guard person.isActive else {
@@ -75,8 +86,9 @@ public struct DirectoryRoll: Sendable {
                 nameless.append(person.displayName ?? person.login ?? key)
                 continue
             }
+            let indices = own.map { Int($0 & 0xFFFF_FFFF) }
             let list = shared[indices] ?? Set(indices.compactMap { tags[$0] }).sorted()
-            shared[indices] = list
+            if shared.count < Self.sharedLists { shared[indices] = list }
             if var first = entries[email] {
                 double.append(email)
                 first.tags = Set(first.tags + list).sorted()
