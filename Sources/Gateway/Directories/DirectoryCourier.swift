@@ -74,6 +74,7 @@ struct DirectoryCourier: Sendable {
         while let question = reading.question {
             if Task.isCancelled { throw DirectoryFault(.transient, "The gateway is stopping.") }
             if !isFirst, reading.pause > .zero {
+                // Below the vendor's limit. Cut short by cancellation, it leads to a call that is given up.
                 try? await Task.sleep(for: .nanoseconds(reading.pause.nanoseconds))
             }
             isFirst = false

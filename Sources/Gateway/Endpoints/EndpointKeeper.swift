@@ -136,6 +136,7 @@ actor EndpointKeeper: EndpointLookUp {
         let all = Array(sources.values)
         guard !all.isEmpty else { return }
         await withTaskGroup(of: Void.self) { group in
+            // A person waits for what this looks up.
             group.addTask { _ = try? await Task.sleep(for: .nanoseconds(Self.patience.nanoseconds)) }
             group.addTask {
                 await withDiscardingTaskGroup { group in

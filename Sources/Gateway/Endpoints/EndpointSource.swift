@@ -104,6 +104,7 @@ actor EndpointSource {
     private func sleep(until tick: Tick) async {
         let left = tick - machine.clock.now
         guard left > .zero else { return }
+        // A task that can be cut short when something is to be done sooner, or at the stop; nothing outlives this call.
         let task = Task { _ = try? await Task.sleep(for: .nanoseconds(left.nanoseconds)) }
         sleeper = task
         await withTaskCancellationHandler { await task.value } onCancel: { task.cancel() }

@@ -174,6 +174,7 @@ extension GatewayClient {
                 if let refusal = status.lastRefusal { throw CommandFailure(refusal) }
                 return status
             }
+            // It may take an hour, which no request should: so it is asked after.
             try await Task.sleep(for: .milliseconds(100))
         }
     }
