@@ -29,8 +29,34 @@ public struct DirectoryStanding: Hashable, Codable, Sendable {
     public var question: String?
     /// As the directory itself says.
     public var secretEndsAt: WallTime?
+    /// Of a reading that was stopped; the mirror as it was then is kept beside it.
+    public var progress: DirectoryProgress?
 
     public init() {}
+}
+
+/// Where a reading was stopped, so that it goes on there, after a restart too.
+public struct DirectoryProgress: Hashable, Codable, Sendable {
+    /// The reader's own words.
+    public var bookmark: [String: [String]]
+    /// Of the definition that it belongs to.
+    public var choice: String
+    public var isFull: Bool
+    public var requests: Int
+    public var stoppedAt: WallTime
+    /// The directory may have asked for a pause.
+    public var goesOnAt: WallTime
+
+    public init(
+        bookmark: [String: [String]], choice: String, isFull: Bool, requests: Int, stoppedAt: WallTime, goesOnAt: WallTime
+    ) {
+        self.bookmark = bookmark
+        self.choice = choice
+        self.isFull = isFull
+        self.requests = requests
+        self.stoppedAt = stoppedAt
+        self.goesOnAt = goesOnAt
+    }
 }
 
 /// What a program on the customer's side signs in with. Its secret is known as a hash alone.
@@ -128,26 +154,39 @@ extension Store {
         }
     }
 
+    /// Where copies of directories are kept.
+    private enum Copies: String {
+        case whole = "directoryMirror"
+        case partial = "directoryProgress"
+    }
+
     /// What was read from a directory last.
     public func mirror(ofDirectory id: String) throws(StoreError) -> DirectoryMirror? {
-        try reading { database in
-            var bytes: [UInt8] = []
-            bytes.reserveCapacity(
-                try Int.fetchOne(
-                    database, sql: "SELECT SUM(LENGTH(bytes)) FROM directoryMirror WHERE directory = ?", arguments: [id])
-                    ?? 0)
-            let parts = try Data.fetchCursor(
-                database, sql: "SELECT bytes FROM directoryMirror WHERE directory = ? ORDER BY part", arguments: [id])
-            while let part = try parts.next() { bytes += part }
-            return bytes.isEmpty ? nil : DirectoryMirror(bytes: bytes)
-        }
+        try reading { database in try Self.mirror(.whole, id, database) }
+    }
+
+    /// As far as a reading had come when it was stopped.
+    public func partialMirror(ofDirectory id: String) throws(StoreError) -> DirectoryMirror? {
+        try reading { database in try Self.mirror(.partial, id, database) }
+    }
+
+    private static func mirror(_ copies: Copies, _ id: String, _ database: Database) throws -> DirectoryMirror? {
+        var assembly = DirectoryMirror.Assembly()
+        let parts = try Data.fetchCursor(
+            database, sql: "SELECT bytes FROM \(copies.rawValue) WHERE directory = ? ORDER BY part", arguments: [id])
+        while let part = try parts.next() { assembly.add([UInt8](part)) }
+        return assembly.mirror
     }
 
     /// Keeps how a directory stands.
     ///
-    /// - Parameter mirror: what was read; nil keeps what is there.
+    /// - Parameters:
+    ///   - mirror: what was read; nil keeps what is there.
+    ///   - partial: as far as the reading of ``DirectoryStanding/progress`` has come; nil keeps what is there, unless there
+    ///     is no such reading.
     public func keep(
-        _ standing: DirectoryStanding, ofDirectory id: String, mirror: DirectoryMirror? = nil
+        _ standing: DirectoryStanding, ofDirectory id: String, mirror: DirectoryMirror? = nil,
+        partial: DirectoryMirror? = nil
     ) throws(StoreError) {
         try writingAll { database in
             let encoder = JSONEncoder()
@@ -159,15 +198,20 @@ extension Store {
                     ON CONFLICT (directory) DO UPDATE SET standing = excluded.standing
                     """, arguments: [json, id])
             // The directory may have been removed meanwhile.
-            guard database.changesCount == 1, let mirror else { return }
-            try database.execute(sql: "DELETE FROM directoryMirror WHERE directory = ?", arguments: [id])
-            var part = 0
-            try mirror.pieces { piece in
-                try database.execute(
-                    sql: "INSERT INTO directoryMirror (directory, part, bytes) VALUES (?, ?, ?)",
-                    arguments: [id, part, Data(piece)])
-                part += 1
-            }
+            guard database.changesCount == 1 else { return }
+            if let mirror { try Self.replace(.whole, id, mirror, database) }
+            if partial != nil || standing.progress == nil { try Self.replace(.partial, id, partial, database) }
+        }
+    }
+
+    private static func replace(_ copies: Copies, _ id: String, _ mirror: DirectoryMirror?, _ database: Database) throws {
+        try database.execute(sql: "DELETE FROM \(copies.rawValue) WHERE directory = ?", arguments: [id])
+        var part = 0
+        try mirror?.pieces { piece in
+            try database.execute(
+                sql: "INSERT INTO \(copies.rawValue) (directory, part, bytes) VALUES (?, ?, ?)",
+                arguments: [id, part, Data(piece)])
+            part += 1
         }
     }
 

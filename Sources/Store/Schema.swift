@@ -268,6 +268,18 @@ enum Schema {
                     ) STRICT, WITHOUT ROWID;
                     """)
         }
+        migrator.registerMigration("readings of directories that were stopped") { database in
+            try database.execute(
+                sql: """
+                    -- As far as a reading had come that was stopped, like directoryMirror.
+                    CREATE TABLE directoryProgress (
+                        directory TEXT NOT NULL REFERENCES directory (id) ON DELETE CASCADE,
+                        part INTEGER NOT NULL,
+                        bytes BLOB NOT NULL,
+                        PRIMARY KEY (directory, part)
+                    ) STRICT;
+                    """)
+        }
         return migrator
     }
 

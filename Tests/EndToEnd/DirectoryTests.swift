@@ -194,6 +194,34 @@ struct DirectoryTests {
         }
     }
 
+    /// A gateway that is started anew while a directory has a bad moment does not begin from the first page.
+    @Test(arguments: [
+        ("entra", "/v1.0/users/delta", "groups"), ("okta", "/api/v1/groups", "users"),
+        ("google", "/admin/directory/v1/users", "members"),
+    ])
+    func aReadingThatWasStoppedGoesOnAfterARestart(_ vendor: String, _ first: String, _ later: String) async throws {
+        try await DirectoryLab.with { company in
+            try await start(company, vendor)
+            try await eventually("everyone has come") { try await company.enabled() == Self.everyone }
+            try await company.control(#"{"page": 2}"#)
+            try await company.control(#"{"set": {"eve": {"active": false}}}"#)
+            try await company.control(#"{"fault": {"kind": "error", "path": "\#(later)", "after": 1, "count": 5}}"#)
+            let stopped = try await company.sync(vendor, ["--full"])
+            #expect(!stopped.isDone && stopped.text.contains("503"), "\(stopped.text)")
+            let asked = try await company.asked(first)
+            #expect(await company.gateway.stop() == 0)
+            try await company.gateway.start()
+            // By itself: its interval is an hour.
+            try await eventually("it goes on", within: 90) {
+                try await company.enabled() == Self.everyone.filter { $0 != "eve" }
+            }
+            #expect(try await company.asked(first) == asked)
+            // And the next one is whole again.
+            #expect(try await company.sync(vendor, ["--full"]).isDone)
+            #expect(try await company.asked(first) > asked)
+        }
+    }
+
     /// A real domain controller with more people than fit on a page, asked by the gateway itself and by an agent.
     @Test func activeDirectoryByItselfAndByAnAgent() async throws {
         try await DirectoryLab.with { company in

@@ -58,6 +58,30 @@ import Testing
         #expect(try store.standing(ofDirectory: "corp") == DirectoryStanding())
     }
 
+    @Test func aReadingThatWasStoppedIsKeptUntilItIsOver() throws {
+        let store = try TemporaryFolder().store()
+        try store.save(directory(), replacing: false, by: change)
+        var whole = DirectoryMirror()
+        whole.put(.init(mail: "ada@corp.example", isActive: true), "1")
+        var partial = whole
+        partial.put(.init(mail: "ben@corp.example", isActive: true), "2")
+        var standing = DirectoryStanding()
+        try store.keep(standing, ofDirectory: "corp", mirror: whole)
+        let now = WallTime(nanoseconds: 1_795_521_600_000_000_000)
+        standing.progress = DirectoryProgress(
+            bookmark: ["next": ["https://…"], "open": ["g1", "g2"]], choice: "c", isFull: true, requests: 3, stoppedAt: now,
+            goesOnAt: now)
+        try store.keep(standing, ofDirectory: "corp", partial: partial)
+        try store.keep(standing, ofDirectory: "corp")
+        #expect(try store.standing(ofDirectory: "corp") == standing)
+        #expect(try store.partialMirror(ofDirectory: "corp")?.peopleCount == 2)
+        #expect(try store.mirror(ofDirectory: "corp")?.peopleCount == 1)
+        standing.progress = nil
+        try store.keep(standing, ofDirectory: "corp")
+        #expect(try store.partialMirror(ofDirectory: "corp") == nil)
+        #expect(try store.mirror(ofDirectory: "corp")?.peopleCount == 1)
+    }
+
     @Test func usersKeepTheirOrigins() throws {
         let store = try TemporaryFolder().store()
         var ada = User(

@@ -65,6 +65,7 @@ class Company:
             self.people, self.groups, self.tokens = {}, {}, {}
             self.faults, self.asked, self.log = [], {}, []
             self.page, self.token_life, self.oldest, self.requests = None, 3600, 0, 0
+            self.minute = [0, 0]
             self.secret_end = time.time() + 400 * 86400
             if self.options.people:
                 self.generate(self.options.people, self.options.groups)
@@ -157,6 +158,15 @@ class Company:
             self.token_life = order.get("token_life", self.token_life)
             if "secret_days" in order:
                 self.secret_end = time.time() + order["secret_days"] * 86400
+
+    def spend(self, limit):
+        """Counts one request of this minute; what is left of the limit, and when the next minute begins."""
+        with self.lock:
+            now = int(time.time())
+            if now >= self.minute[0] + 60:
+                self.minute = [now, 0]
+            self.minute[1] += 1
+            return limit - self.minute[1], self.minute[0] + 60
 
     def fault(self, path):
         """What goes wrong with this request."""
@@ -264,10 +274,14 @@ class Entra:
         if since and since < company.oldest:
             raise Answer(410, self.refusal(410), [("Location", origin + path + "?$deltatoken=")])
         now = int(query.get("now", company.version))
-        items = self.users(company, since) if "users" in path else self.groups(company, since)
         size = company.page or (999 if "users" in path else 100)
         start = int(query.get("$skiptoken", "0"))
-        value = items[start:start + size]
+        if "users" in path:
+            items = self.users(company, since)
+            value = [self.user(person, since > 0) for person in items[start:start + size]]
+        else:
+            items = self.groups(company, since)
+            value = items[start:start + size]
         # The same object may come twice, and a page with nothing on it is not the end.
         if since and start == 0 and value:
             value = value[:1] + value
@@ -283,8 +297,7 @@ class Entra:
         return body
 
     def users(self, company, since):
-        return [self.user(person, since > 0) for person in company.people.values()
-                if person["seen"] > since and (since or not person["deleted"])]
+        return [person for person in company.people.values() if person["seen"] > since and (since or not person["deleted"])]
 
     def groups(self, company, since):
         items = []
@@ -308,6 +321,8 @@ class Entra:
 
 
 class Okta:
+    LIMIT = 600
+
     def token(self, company, path, form, handler):
         proof = assertion(company, form.get("client_assertion", "")) if company.options.service_key else None
         place = handler.origin() + path
@@ -329,7 +344,16 @@ class Okta:
                 "profile": {"firstName": person["first"], "lastName": person["last"], "email": person["mail"],
                             "login": person["login"] or person["mail"], "mobilePhone": None}}
 
+    def group(self, group):
+        return {"id": group["id"], "type": "OKTA_GROUP", "lastUpdated": stamp(0), "lastMembershipUpdated": stamp(group["at"]),
+                "profile": {"name": group["name"], "description": None}}
+
     def answer(self, company, origin, path, query, handler):
+        left, reset = company.spend(self.LIMIT)
+        handler.extra = [("x-rate-limit-limit", str(self.LIMIT)), ("x-rate-limit-remaining", str(max(0, left))),
+                         ("x-rate-limit-reset", str(reset)), ("x-okta-request-id", secrets.token_hex(8))]
+        if left < 0:
+            raise Answer(429, self.refusal(429), handler.extra)
         since = None
         if "filter" in query:
             try:
@@ -337,36 +361,35 @@ class Okta:
             except IndexError:
                 raise Answer(400, self.refusal(400))
         if path == "/api/v1/groups":
-            items = [{"id": group["id"], "type": "OKTA_GROUP", "lastUpdated": stamp(0), "lastMembershipUpdated": stamp(group["at"]),
-                      "profile": {"name": group["name"], "description": None}}
-                     for group in company.groups.values() if since is None or stamp(group["at"]) > since]
-            most = 10000
+            items = [group for group in company.groups.values() if since is None or stamp(group["at"]) > since]
+            write, most = self.group, 10000
         elif path == "/api/v1/users":
-            items = [self.user(person) for person in company.people.values()
+            items = [person for person in company.people.values()
                      if (since is None and not person["deleted"]) or (since and stamp(person["at"]) > since)]
-            most = 200
+            write, most = self.user, 200
         elif path.startswith("/api/v1/groups/") and path.endswith("/users"):
             group = company.groups.get(urllib.parse.unquote(path.split("/")[4]))
             if group is None:
                 raise Answer(404, self.refusal(404))
             names = [name for name in group["members"] if name in company.people]
             # There are no groups within groups here.
-            items = [self.user(company.people[name]) for name in names if not company.people[name]["deleted"]]
-            most = 1000
+            items = [company.people[name] for name in names if not company.people[name]["deleted"]]
+            write, most = self.user, 1000
         else:
             raise Answer(404, self.refusal(404))
         size = company.page or min(int(query.get("limit", str(most))), most)
         start = int(query.get("after", "0"))
-        handler.extra = [("x-rate-limit-limit", "600"), ("x-rate-limit-remaining", "599"),
-                         ("x-rate-limit-reset", str(int(time.time()) + 60)), ("x-okta-request-id", secrets.token_hex(8)),
-                         ("link", '<%s%s>; rel="self"' % (origin, handler.path))]
+        handler.extra.append(("link", '<%s%s>; rel="self"' % (origin, handler.path)))
         if start + size < len(items):
             more = dict(query, after=str(start + size))
             handler.extra.append(("link", '<%s%s?%s>; rel="next"' % (origin, path, urllib.parse.urlencode(more))))
-        return items[start:start + size]
+        # A page at a time: a hundred thousand people are not written anew for each of five hundred pages.
+        return [write(item) for item in items[start:start + size]]
 
 
 class Google:
+    LIMIT = 2400
+
     def token(self, company, path, form, handler):
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
             return 400, {"error": "unsupported_grant_type"}
@@ -389,7 +412,19 @@ class Google:
         return {"error": {"code": status, "message": message,
                           "errors": [{"message": message, "domain": "global", "reason": reason}]}}
 
+    def user(self, person):
+        return {"id": person["key"], "primaryEmail": person["mail"], "suspended": not person["active"], "archived": False,
+                "name": {"givenName": person["first"], "familyName": person["last"]}}
+
+    def group(self, group):
+        return {"id": group["id"], "email": group["id"] + "@corp.example", "name": group["name"],
+                "directMembersCount": str(len(group["members"]))}
+
     def answer(self, company, origin, path, query, handler):
+        if company.spend(self.LIMIT)[0] < 0:
+            body = self.refusal(403)
+            body["error"]["errors"][0]["reason"] = "quotaExceeded"
+            raise Answer(403, body)
         base = "/admin/directory/v1/"
         if not path.startswith(base):
             raise Answer(404, self.refusal(404))
@@ -397,28 +432,28 @@ class Google:
         if rest in ("users", "groups") and query.get("customer") != CUSTOMER:
             raise Answer(400 if "customer" not in query else 403, self.refusal(400 if "customer" not in query else 403))
         if rest == "users":
-            name, most = "users", 500
-            items = [{"id": person["key"], "primaryEmail": person["mail"], "suspended": not person["active"], "archived": False,
-                      "name": {"givenName": person["first"], "familyName": person["last"]}}
-                     for person in company.people.values() if not person["deleted"]]
+            name, most, write = "users", 500, self.user
+            items = [person for person in company.people.values() if not person["deleted"]]
         elif rest == "groups":
-            name, most = "groups", 200
-            items = [{"id": group["id"], "email": group["id"] + "@corp.example", "name": group["name"],
-                      "directMembersCount": str(len(group["members"]))} for group in company.groups.values()]
+            name, most, write = "groups", 200, self.group
+            items = list(company.groups.values())
         elif rest.startswith("groups/") and rest.endswith("/members"):
             name, most = "members", 200
             group = company.groups.get(urllib.parse.unquote(rest.split("/")[1]))
             if group is None:
                 raise Answer(404, self.refusal(404))
-            items = [{"id": member, "type": "GROUP"} if member in company.groups else
-                     {"id": company.people[member]["key"], "type": "USER", "role": "MEMBER"} for member in group["members"]]
+            items = list(group["members"])
+
+            def write(member):
+                return {"id": member, "type": "GROUP"} if member in company.groups else {
+                    "id": company.people[member]["key"], "type": "USER", "role": "MEMBER"}
         else:
             raise Answer(404, self.refusal(404))
         size = company.page or min(int(query.get("maxResults", "100")), most)
         start = int(query.get("pageToken", "0"))
         body = {"kind": "admin#directory#" + name}
         if items[start:start + size]:
-            body[name] = items[start:start + size]
+            body[name] = [write(item) for item in items[start:start + size]]
         if start + size < len(items):
             body["nextPageToken"] = str(start + size)
         return body

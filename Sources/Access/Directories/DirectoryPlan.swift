@@ -40,31 +40,37 @@ public struct DirectoryPlan: Sendable {
     public init(_ directory: Directory, _ roll: DirectoryRoll, users: [String: User], now: WallTime) {
         warnings = roll.warnings
         self.users = roll.entries.count
-        var byKey: [String: String] = [:]
-        for entry in roll.entries.values { byKey[entry.key] = entry.email }
-        var leaves: [DirectoryStep.Leave] = []
+        var missing: [(user: User, key: String)] = []
         for (email, user) in users {
             guard let origin = user.origins.first(where: { $0.directory == directory.id }), origin.isActive else { continue }
             held += 1
-            guard roll.entries[email] == nil else { continue }
+            if roll.entries[email] == nil { missing.append((user, origin.key)) }
+        }
+        // Who is under another address now; of all the people only few are looked for.
+        let keys = Set(missing.map(\.key))
+        var renamed: [String: String] = [:]
+        if !keys.isEmpty {
+            for entry in roll.entries.values where keys.contains(entry.key) { renamed[entry.key] = entry.email }
+        }
+        var leaves: [DirectoryStep.Leave] = []
+        for (user, key) in missing {
             let leave: DirectoryStep.Leave
-            if let renamed = byKey[origin.key] {
-                leave = .renamed(renamed)
-                predecessors[renamed] = email
-            } else if roll.suspended.contains(origin.key) {
+            if let email = renamed[key] {
+                leave = .renamed(email)
+                predecessors[email] = user.email
+            } else if roll.suspended.contains(key) {
                 leave = .suspended
             } else {
-                leave = roll.isKnown(origin.key) ? .leftGroups : .deleted
+                leave = roll.isKnown(key) ? .leftGroups : .deleted
             }
             leaves.append(leave)
-            add(.go(email: email, leave), user, directory, now)
+            add(.go(email: user.email, leave), user, directory, now)
         }
         steps.sort { $0.email < $1.email }
         items.sort { $0.email < $1.email }
         // Who has a new address does not go.
         leavers = leaves.count { if case .renamed = $0 { false } else { true } }
-        for email in roll.entries.keys.sorted() {
-            guard let entry = roll.entries[email] else { continue }
+        for entry in roll.entries.values {
             add(.come(entry), users[entry.email], directory, now, predecessors[entry.email].flatMap { users[$0] })
         }
         question = Self.question(directory, leavers: leavers, held: held, isSuspension: leaves == [.suspended])

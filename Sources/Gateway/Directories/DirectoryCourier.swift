@@ -4,6 +4,7 @@ import Host
 import HTTP
 import Identity
 import Ldap
+import Store
 import Vendors
 
 /// A reading of one directory, as far as it has come.
@@ -26,6 +27,19 @@ struct DirectoryReading: Sendable {
         changesBefore = mirror.changes
     }
 
+    /// Goes on where another one was stopped; nil where that cannot be.
+    ///
+    /// - Parameter mirror: as it was then.
+    init?(_ directory: Directory, after progress: DirectoryProgress, mirror: DirectoryMirror) {
+        guard let reader = directory.reader(at: progress.bookmark) else { return nil }
+        self.reader = reader
+        self.mirror = mirror
+        isFull = progress.isFull
+        requests = progress.requests
+        // What it had learnt is not in what is stored.
+        changesBefore = -1
+    }
+
     init(brought mirror: DirectoryMirror) {
         self.mirror = mirror
         isFull = true
@@ -37,6 +51,7 @@ struct DirectoryReading: Sendable {
 
     var cursor: [String: String] { reader?.cursor ?? [:] }
     var secretEndsAt: WallTime? { reader?.secretEndsAt }
+    var bookmark: DirectoryBookmark? { reader?.bookmark }
     var question: DirectoryQuestion? { reader?.question }
     var pause: Tick.Span { reader?.pause ?? .zero }
 

@@ -132,6 +132,11 @@ actor DirectoryDesk {
                 let passed = last.map { clock.wall.nanoseconds &- $0.nanoseconds } ?? .max
                 let left = Int64(directory.intervalSeconds) * 1_000_000_000 &- max(0, passed)
                 work.nextAt = now + Tick.Span(nanoseconds: max(0, left))
+                if last != nil, let progress = work.standing.progress {
+                    // One that was stopped goes on, when the pause is over that it was asked for.
+                    let pause = max(0, progress.goesOnAt.nanoseconds &- clock.wall.nanoseconds)
+                    work.nextAt = min(work.nextAt, now + Tick.Span(nanoseconds: pause))
+                }
                 works[directory.id] = work
             }
         } catch {
@@ -222,10 +227,10 @@ actor DirectoryDesk {
         inbox.put(.timer)
     }
 
-    private func keep(_ id: String, mirror: DirectoryMirror? = nil) {
+    private func keep(_ id: String, mirror: DirectoryMirror? = nil, partial: DirectoryMirror? = nil) {
         guard let standing = works[id]?.standing else { return }
         do throws(StoreError) {
-            try store.keep(standing, ofDirectory: id, mirror: mirror)
+            try store.keep(standing, ofDirectory: id, mirror: mirror, partial: partial)
         } catch {
             log.add(.error, kind: "store-failed", message: "How the directory \(id) stands cannot be stored: \(error)")
         }
@@ -242,6 +247,7 @@ actor DirectoryDesk {
         _ directory: Directory, isFull: Bool, isConfirmed: Bool, _ began: Tick
     ) async throws(DirectoryFault) {
         let reading = try await read(directory, isFull: isFull, keepsProgress: true)
+        works[directory.id]?.standing.progress = nil
         try await apply(reading, of: directory, isConfirmed: isConfirmed, began)
     }
 
@@ -347,19 +353,40 @@ actor DirectoryDesk {
                 case .throttled, .transient: true
                 default: false
                 }
-            if goesOn, keepsProgress { works[id]?.progress = Progress(reading: reading, stoppedAt: clock.now) }
+            if goesOn, keepsProgress { bookmark(reading, of: directory, error) }
             throw error
         }
         return reading
     }
 
-    /// From where the last one ended, or from the beginning: once a day, with other groups or another place, and where what
-    /// was read is not there any more.
+    /// Keeps a reading that was stopped, so that it goes on there: from memory, and after a restart from the store.
+    private func bookmark(_ reading: DirectoryReading, of directory: Directory, _ fault: DirectoryFault) {
+        let id = directory.id
+        works[id]?.progress = Progress(reading: reading, stoppedAt: clock.now)
+        guard let bookmark = reading.bookmark, reading.requests > works[id]?.standing.progress?.requests ?? 0 else { return }
+        let pause: Tick.Span = if case .throttled(let pause) = fault.kind { pause } else { .zero }
+        works[id]?.standing.progress = DirectoryProgress(
+            bookmark: bookmark, choice: DirectoryReading.choice(of: directory), isFull: reading.isFull,
+            requests: reading.requests, stoppedAt: clock.wall, goesOnAt: clock.wall + pause)
+        keep(id, partial: reading.mirror)
+    }
+
+    /// From where the last one was stopped or ended, or from the beginning: once a day, with other groups or another place,
+    /// and where what was read is not there any more.
     private func begin(
         _ directory: Directory, _ standing: DirectoryStanding, isFull: Bool
     ) throws(DirectoryFault) -> DirectoryReading {
+        let choice = DirectoryReading.choice(of: directory)
+        if !isFull, let progress = standing.progress, progress.choice == choice,
+            progress.stoppedAt <= clock.wall, clock.wall < progress.stoppedAt + Self.progressLife,
+            let mirror = (try? store.partialMirror(ofDirectory: directory.id)) ?? nil,
+            let reading = DirectoryReading(directory, after: progress, mirror: mirror)
+        {
+            return reading
+        }
+        works[directory.id]?.standing.progress = nil
         let isOld = standing.lastFullAt.map { $0 + Self.fullInterval < clock.wall } ?? true
-        if !isFull, !isOld, standing.choice == DirectoryReading.choice(of: directory), let cursor = standing.cursor,
+        if !isFull, !isOld, standing.choice == choice, let cursor = standing.cursor,
             !cursor.isEmpty, let mirror = (try? store.mirror(ofDirectory: directory.id)) ?? nil
         {
             return try DirectoryReading(directory, since: cursor, mirror: mirror)

@@ -52,7 +52,8 @@ extension DirectoryMirror {
             }
             used += 1
         }
-        for (number, person) in people.sorted(by: { $0.key < $1.key }) {
+        for number in people.numbers {
+            guard let person = people[number] else { continue }
             room()
             parts[parts.count - 1].people.append(
                 DirectoryPush.Person(

@@ -22,8 +22,8 @@ public struct DirectoryRoll: Sendable {
         }
     }
 
-    /// Active people with an address, by address.
-    public var entries: [String: Entry] = [:]
+    /// Active people with an address.
+    public var entries = Entries()
     /// Keys of people of any group whose account may not be used.
     public var suspended: Set<String> = []
     /// Keys of all whom the directory knows.
@@ -40,7 +40,7 @@ public struct DirectoryRoll: Sendable {
 
     /// - Parameter isAddress: whether a text can be somebody's address here.
     public init(_ directory: Directory, _ mirror: DirectoryMirror, isAddress: (String) -> Bool) {
-        isKnown = { mirror.person($0) != nil }
+        isKnown = { mirror.hasPerson($0) }
         // Who is in which chosen group: the person's number above, the group's place below. Half a million of them are
         // nothing special.
         var chosen: [UInt64] = []
@@ -69,8 +69,8 @@ public struct DirectoryRoll: Sendable {
         // Mostly few different sets of groups for many people: they share their lists.
         var shared: [[Int]: [String]] = [:]
         var nameless: [String] = []
-        var double: [String] = []
-        // In the order of their keys, so that of two with one address it is always the same one who counts.
+        var people: [Entry] = []
+        people.reserveCapacity(mirror.peopleCount)
         var rest = chosen[...]
         while let first = rest.first {
             let number = Int32(bitPattern: UInt32(first >> 32))
@@ -89,15 +89,10 @@ public struct DirectoryRoll: Sendable {
             let indices = own.map { Int($0 & 0xFFFF_FFFF) }
             let list = shared[indices] ?? Set(indices.compactMap { tags[$0] }).sorted()
             if shared.count < Self.sharedLists { shared[indices] = list }
-            if var first = entries[email] {
-                double.append(email)
-                first.tags = Set(first.tags + list).sorted()
-                entries[email] = first
-                continue
-            }
             let (firstName, lastName) = Self.name(person, email)
-            entries[email] = Entry(key: key, email: email, firstName: firstName, lastName: lastName, tags: list)
+            people.append(Entry(key: key, email: email, firstName: firstName, lastName: lastName, tags: list))
         }
+        let double = entries.take(people)
         note(nameless, "no e-mail address and cannot come") { "\($0 == 1 ? "One person has" : "\($0) people have")" }
         note(double, "is another one's too: they are one user here") { "\($0 == 1 ? "An address" : "Each of \($0) addresses")" }
     }
@@ -115,5 +110,58 @@ public struct DirectoryRoll: Sendable {
         let (first, last) = (filled(person.firstName), filled(person.lastName))
         if first != nil || last != nil { return (first, last) }
         return (filled(person.displayName) ?? String(email.prefix { $0 != "@" }), nil)
+    }
+}
+
+extension DirectoryRoll {
+    /// People in the order of their addresses: a third of the memory of a dictionary of them.
+    public struct Entries: Hashable, Sendable {
+        public private(set) var values: [Entry] = []
+
+        public init() {}
+
+        public var count: Int { values.count }
+
+        public subscript(email: String) -> Entry? {
+            get {
+                let place = place(of: email)
+                return place < values.count && values[place].email == email ? values[place] : nil
+            }
+            set {
+                let place = place(of: email)
+                let isKnown = place < values.count && values[place].email == email
+                values.replaceSubrange(place..<place + (isKnown ? 1 : 0), with: newValue.map { [$0] } ?? [])
+            }
+        }
+
+        /// The first place whose address is not below this one.
+        private func place(of email: String) -> Int {
+            var (low, high) = (0, values.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if values[middle].email < email { low = middle + 1 } else { high = middle }
+            }
+            return low
+        }
+
+        /// Takes people in the order in which they count: of several with one address the first one is the user, with the
+        /// tags of all.
+        ///
+        /// - Returns: the addresses that come more than once.
+        fileprivate mutating func take(_ people: [Entry]) -> [String] {
+            let order = people.indices.sorted { (people[$0].email, $0) < (people[$1].email, $1) }
+            values.reserveCapacity(people.count)
+            var double: [String] = []
+            for index in order {
+                let person = people[index]
+                guard let last = values.last, last.email == person.email else {
+                    values.append(person)
+                    continue
+                }
+                values[values.count - 1].tags = Set(last.tags + person.tags).sorted()
+                double.append(person.email)
+            }
+            return double
+        }
     }
 }

@@ -24,6 +24,8 @@ struct ActiveDirectoryReader: DirectoryReader {
     private(set) var cursor: [String: String] = [:]
     let pause = Tick.Span.zero
     let secretEndsAt: WallTime? = nil
+    /// A page's cookie is the connection's (RFC 2696 §3).
+    let bookmark: DirectoryBookmark? = nil
     private var now = WallTime(nanoseconds: 0)
 
     private static let pageSize = 500

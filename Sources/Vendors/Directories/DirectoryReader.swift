@@ -23,7 +23,12 @@ public protocol DirectoryReader: Sendable {
     var cursor: [String: String] { get }
     /// When what proves us ends, as far as the directory says.
     var secretEndsAt: WallTime? { get }
+    /// Where this reading is, to go on there after a restart; nil where the directory's pages do not outlive a connection.
+    var bookmark: DirectoryBookmark? { get }
 }
+
+/// Where a reading is, in its reader's own words. Nothing secret.
+public typealias DirectoryBookmark = [String: [String]]
 
 /// What a reader asks: one request over the web, without the proof of who we are, or one search in an LDAP directory.
 public enum DirectoryQuestion: Sendable {
@@ -57,6 +62,18 @@ extension Directory {
         }
     }
 
+    /// A reader that goes on where another one was.
+    ///
+    /// - Returns: nil where it cannot: then everything is read anew.
+    public func reader(at bookmark: DirectoryBookmark) -> (any DirectoryReader)? {
+        switch kind {
+        case .entra: EntraReader.resumed(self, at: bookmark)
+        case .okta: OktaReader.resumed(self, at: bookmark)
+        case .google: GoogleReader.resumed(self, at: bookmark)
+        case .activeDirectory, .agent: nil
+        }
+    }
+
     /// Where its API is.
     func api(_ standard: String) throws(DirectoryFault) -> WebURL {
         let text = apiURL ?? standard
@@ -64,6 +81,11 @@ extension Directory {
             throw DirectoryFault(.refused, "The API address of '\(id)', \(text), is no https:// URL without a query.")
         }
         return url
+    }
+
+    /// A page that a bookmark names; it is none of ours on another host.
+    func page(_ bookmark: DirectoryBookmark, on base: WebURL) -> WebURL? {
+        (bookmark["next"]?.first).flatMap(WebURL.init).flatMap { $0.authority == base.authority ? $0 : nil }
     }
 
     /// A request to its API; the proof of who we are is added by whoever sends it.

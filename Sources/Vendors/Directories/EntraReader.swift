@@ -37,6 +37,24 @@ struct EntraReader: DirectoryReader {
         try begin(onlyGroups ? .groups : .users)
     }
 
+    static func resumed(_ directory: Directory, at bookmark: DirectoryBookmark) -> Self? {
+        guard let isFull = bookmark["full"], var reader = try? Self(directory, since: isFull == ["yes"] ? nil : [:], onlyGroups: false),
+            let phase = bookmark["phase"]?.first.flatMap(Phase.init), let next = directory.page(bookmark, on: reader.base)
+        else { return nil }
+        reader.phase = phase
+        reader.next = next
+        for (name, link) in zip(bookmark["cursors"] ?? [], bookmark["links"] ?? []) { reader.cursor[name] = link }
+        return reader
+    }
+
+    var bookmark: DirectoryBookmark? {
+        let cursors = cursor.sorted { $0.key < $1.key }
+        return [
+            "phase": [phase.rawValue], "next": [next.description], "full": [isFull ? "yes" : "no"],
+            "cursors": cursors.map(\.key), "links": cursors.map(\.value),
+        ]
+    }
+
     var question: DirectoryQuestion? {
         switch phase {
         case .done: return nil

@@ -40,6 +40,37 @@ struct OktaReader: DirectoryReader {
         try go(to: .groups)
     }
 
+    static func resumed(_ directory: Directory, at bookmark: DirectoryBookmark) -> Self? {
+        let since = bookmark["since"]?.first.map { ["since": $0] }
+        guard var reader = try? Self(directory, since: since, onlyGroups: false), reader.since?.rfc3339 == since?["since"],
+            let next = directory.page(bookmark, on: reader.base)
+        else { return nil }
+        switch (bookmark["phase"]?.first, bookmark["group"]?.first) {
+        case ("groups", _): reader.phase = .groups
+        case ("members", let group?): reader.phase = .members(group)
+        case ("users", _): reader.phase = .users
+        default: return nil
+        }
+        reader.next = next
+        reader.open = bookmark["open"] ?? []
+        reader.newest = bookmark["newest"]?.first.flatMap(WallTime.init(rfc3339:))
+        reader.pageSize = bookmark["size"]?.first == "200" ? 200 : 1000
+        return reader
+    }
+
+    var bookmark: DirectoryBookmark? {
+        var bookmark: DirectoryBookmark = ["next": [next.description], "open": open, "size": [String(pageSize)]]
+        switch phase {
+        case .groups: bookmark["phase"] = ["groups"]
+        case .members(let group): (bookmark["phase"], bookmark["group"]) = (["members"], [group])
+        case .users: bookmark["phase"] = ["users"]
+        case .done: bookmark["phase"] = ["done"]
+        }
+        bookmark["since"] = since.map { [$0.rfc3339] }
+        bookmark["newest"] = newest.map { [$0.rfc3339] }
+        return bookmark
+    }
+
     var cursor: [String: String] { newest.map { ["since": $0.rfc3339] } ?? [:] }
 
     var question: DirectoryQuestion? {

@@ -50,8 +50,9 @@ private let fuzzTime = WallTime(nanoseconds: 1_795_521_600_000_000_000)
 
 private func check(_ mirror: DirectoryMirror, _ directory: Directory) {
     let roll = DirectoryRoll(directory, mirror) { $0.contains("@") }
-    for (email, entry) in roll.entries {
-        precondition(email == entry.email && email == email.lowercased(), "an address under another's name")
+    for entry in roll.entries.values {
+        precondition(roll.entries[entry.email] == entry, "somebody is not under their address")
+        precondition(entry.email == entry.email.lowercased(), "an address that is not in lower case")
         precondition(mirror.person(entry.key)?.isActive == true, "somebody comes whose account may not be used")
     }
     precondition(DirectoryMirror(bytes: mirror.bytes)?.peopleCount == mirror.peopleCount, "what is stored cannot be read")

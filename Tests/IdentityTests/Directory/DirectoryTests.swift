@@ -34,7 +34,7 @@ import Testing
 
     @Test func groupsWithinGroupsCountAndCirclesEnd() {
         let roll = roll(directory(), company())
-        #expect(roll.entries.keys.sorted() == ["ada@corp.example", "ben@corp.example", "cam@corp.example"])
+        #expect(roll.entries.values.map(\.email) == ["ada@corp.example", "ben@corp.example", "cam@corp.example"])
         #expect(roll.suspended == ["4"])
         #expect(roll.entries["ada@corp.example"]?.tags == ["VPN Users"])
         #expect(roll.warnings.count == 1 && roll.warnings[0].contains("One person has no e-mail address"), "\(roll.warnings)")
@@ -96,7 +96,8 @@ import Testing
         mirror.putAlias("cn=ada", for: "1")
         let bytes = mirror.bytes
         let again = try #require(DirectoryMirror(bytes: bytes))
-        #expect(again.people == mirror.people && again.groups == mirror.groups)
+        #expect(["1", "2", "3", "4", "5"].allSatisfy { again.person($0) == mirror.person($0) && again.person($0) != nil })
+        #expect(again.groups == mirror.groups && again.peopleCount == mirror.peopleCount)
         #expect(roll(directory(), again).entries == roll(directory(), mirror).entries)
         for end in stride(from: 0, to: bytes.count, by: 3) { #expect(DirectoryMirror(bytes: Array(bytes[..<end])) == nil) }
         #expect(DirectoryMirror(bytes: bytes + [0]) == nil)

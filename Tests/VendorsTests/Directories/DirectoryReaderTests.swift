@@ -32,7 +32,18 @@ import Testing
     }
 
     private func addresses(_ directory: Directory, _ mirror: DirectoryMirror) -> [String] {
-        DirectoryRoll(directory, mirror) { $0.contains("@") }.entries.keys.sorted()
+        DirectoryRoll(directory, mirror) { $0.contains("@") }.entries.values.map(\.email)
+    }
+
+    /// The reader as after a restart: one that was made from its bookmark and asks the same.
+    private func restarted(_ reader: any DirectoryReader, _ directory: Directory) throws -> any DirectoryReader {
+        let bookmark = try #require(reader.bookmark)
+        guard reader.question != nil, let again = directory.reader(at: bookmark) else {
+            #expect(reader.question == nil, "it cannot go on: \(bookmark)")
+            return reader
+        }
+        #expect(url(again) == url(reader) && again.cursor == reader.cursor && again.bookmark == bookmark)
+        return again
     }
 
     private func fault(_ reader: any DirectoryReader, _ answer: DirectoryAnswer) -> DirectoryFault? {
@@ -51,7 +62,10 @@ import Testing
         var reader = try corp.reader(since: nil)
         let base = "https://graph.microsoft.com/v1.0"
         #expect(try #require(url(reader)).hasPrefix(base + "/users/delta?%24select=id%2CdisplayName"))
-        func take(_ body: String) throws { try reader.receive(web(body), into: &mirror, now: now) }
+        func take(_ body: String) throws {
+            try reader.receive(web(body), into: &mirror, now: now)
+            reader = try restarted(reader, corp)
+        }
         // An empty page is not the end.
         try take(#"{"value": [], "@odata.nextLink": "\#(base)/users/delta?$skiptoken=1"}"#)
         #expect(url(reader) == base + "/users/delta?$skiptoken=1")
@@ -94,6 +108,7 @@ import Testing
                   {"id": "4", "accountEnabled": true}, {"id": "1", "accountEnabled": false}],
                   "@odata.deltaLink": "\#(base)/users/delta?$deltatoken=u2"}
                 """#), into: &mirror, now: now)
+        later = try restarted(later, corp)
         #expect(url(later) == base + "/groups/delta?$deltatoken=g1")
         try later.receive(
             web(
@@ -137,6 +152,7 @@ import Testing
         let groups = ["g1", "g2", "other"].map { group($0, "2024-05-02T10:00:00.000Z") }.joined(separator: ",")
         try reader.receive(web("[\(groups)]", 200, [("Link", "<\(base)/groups?limit=200>; rel=\"self\"")]), into: &mirror, now: now)
         #expect(url(reader) == base + "/groups/g1/users?limit=1000")
+        reader = try restarted(reader, corp)
         // Two header lines, the second of which leads on.
         try reader.receive(
             web(
@@ -144,6 +160,7 @@ import Testing
                 [("Link", "<\(base)/groups/g1/users?limit=1000>; rel=\"self\""),
                     ("Link", "<\(base)/groups/g1/users?after=x&limit=1000>; rel=\"next\"")]), into: &mirror, now: now)
         #expect(url(reader) == base + "/groups/g1/users?after=x&limit=1000")
+        reader = try restarted(reader, corp)
         try reader.receive(web("[\(oktaUser("cam", "PASSWORD_EXPIRED"))]"), into: &mirror, now: now)
         #expect(url(reader) == base + "/groups/g2/users?limit=1000")
         // Deleted since the list was read.
@@ -156,7 +173,9 @@ import Testing
         #expect(try #require(url(later)).contains("lastMembershipUpdated%20gt%20%222024-05-02T09%3A55%3A00.000Z%22"))
         try later.receive(web("[\(group("g1", "2024-05-02T11:00:00.000Z"))]"), into: &mirror, now: now)
         #expect(url(later) == base + "/groups/g1/users?limit=1000")
+        later = try restarted(later, corp)
         try later.receive(web("[\(oktaUser("ada", "ACTIVE"))]"), into: &mirror, now: now)
+        later = try restarted(later, corp)
         #expect(try #require(url(later)).hasPrefix(base + "/users?limit=200&filter=lastUpdated"))
         try later.receive(
             web("[\(oktaUser("ada", "DEPROVISIONED", "2024-05-02T12:00:00.000Z")),\(oktaUser("new", "ACTIVE"))]"), into: &mirror,
@@ -189,7 +208,10 @@ import Testing
         let corp = directory(.google, groups: ["g", "all"])
         var mirror = DirectoryMirror()
         var reader = try corp.reader(since: nil)
-        func take(_ body: String) throws { try reader.receive(web(body), into: &mirror, now: now) }
+        func take(_ body: String) throws {
+            try reader.receive(web(body), into: &mirror, now: now)
+            reader = try restarted(reader, corp)
+        }
         #expect(try #require(url(reader)).contains("/groups?customer=C01234567&maxResults=200"))
         try take(#"{"groups": [{"id": "g", "name": "VPN", "directMembersCount": "3"}, {"id": "all", "name": "All"}]}"#)
         try take(
@@ -296,6 +318,20 @@ import Testing
         // Another domain controller counts differently.
         reader = try chosen.reader(since: ["dc": "dc2", "usn": "5", "invocation": "010203"])
         #expect(fault(reader, .search(root(100)))?.kind == .outdated)
+    }
+
+    @Test func aBookmarkThatDoesNotFitIsNone() throws {
+        for kind in [Directory.Kind.entra, .okta, .google] {
+            let corp = directory(kind)
+            let good = try #require(try corp.reader(since: nil).bookmark)
+            #expect(corp.reader(at: good) != nil)
+            var elsewhere = good
+            elsewhere["next"] = ["https://evil.example/api/v1/groups"]
+            var lost = good
+            lost["phase"] = ["members"]
+            for bookmark in [elsewhere, lost, [:], ["next": []]] { #expect(corp.reader(at: bookmark) == nil, "\(kind) \(bookmark)") }
+        }
+        #expect(try directory(.activeDirectory).reader(since: nil).bookmark == nil)
     }
 
     @Test func aKeyFileIsCheckedBeforeItIsBelieved() throws {
