@@ -252,7 +252,7 @@ struct EngineWorld {
             Issue.record("at \(now.nanoseconds): \(route) leads nowhere")
         }
         for tunnel in host.supervisor.keepers.values where tunnel.isUp {
-            for child in tunnel.children where host.children[child.sa.spiIn] == nil {
+            for spiIn in tunnel.children.spis where host.children[spiIn] == nil {
                 Issue.record("at \(now.nanoseconds): \(tunnel.name) counts on a child that is gone")
             }
         }

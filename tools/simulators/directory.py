@@ -79,13 +79,13 @@ class Company:
                         self.groups[key]["members"][member] = self.version
 
     def generate(self, people, groups):
-        """So many people, each in five groups in turn, who have been there since yesterday."""
-        yesterday = time.time() - 86400
+        """So many people, each in five groups in turn, who came over the last years, a few a day."""
+        now = time.time()
         for index in range(people):
-            self.add({"id": "u%06d" % index, "first": "First%d" % index, "last": "Last%d" % index, "at": yesterday})
+            self.add({"id": "u%06d" % index, "first": "First%d" % index, "last": "Last%d" % index, "at": now - 86400 - index * 900})
         for number in range(groups):
             self.groups["g%04d" % number] = {
-                "id": "g%04d" % number, "name": "Group %04d" % number, "gone": {}, "at": yesterday, "seen": 1,
+                "id": "g%04d" % number, "name": "Group %04d" % number, "gone": {}, "at": now - 86400 - number * 3600, "seen": 1,
                 "members": {"u%06d" % index: 1 for place in range(5)
                             for index in range((number + place * 7) % groups, people, groups)}}
 

@@ -8,7 +8,7 @@ extension TunnelKeeper {
     /// brings up: it may want less than all.
     var missingPhase2: [String] {
         guard isUp, !tunnel.furtherPhase2.isEmpty, initiation == .initiate else { return [] }
-        let present = Set(children.lazy.filter(\.isCurrent).map(\.sa.place))
+        let present = Set(children.current.map(\.place))
         return tunnel.allPhase2.enumerated().compactMap { place, phase2 in
             present.contains(place) ? nil : phase2.name ?? "\(place + 1)"
         }

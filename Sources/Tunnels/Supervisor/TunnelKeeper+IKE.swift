@@ -12,11 +12,10 @@ extension TunnelKeeper {
             return
         }
         fitLink(child.suite, child.path, &desk)
-        // Searches begin at the newest: a responder's tunnel may serve thousands of peers.
-        if desk.childOwners[child.spiIn] == key, let index = children.lastIndex(where: { $0.sa.spiIn == child.spiIn }) {
-            children[index].sa = child
+        if children[child.spiIn] != nil {
+            children[child.spiIn]?.sa = child
         } else {
-            children.append(Child(sa: child))
+            children[child.spiIn] = .init(sa: child)
         }
         desk.childOwners[child.spiIn] = key
         desk.effects.append(.installChild(child, interface: interface, outbound: outbound))
@@ -29,7 +28,7 @@ extension TunnelKeeper {
 
     private mutating func drop(_ spiIn: UInt32, _ desk: inout Desk) {
         let wasUp = isUp
-        children.removeAll { $0.sa.spiIn == spiIn }
+        children[spiIn] = nil
         desk.childOwners[spiIn] = nil
         rememberLoss(wasUp, &desk)
         // The end of the IKE SA, or a new one, is usually next: it decides what to do.
@@ -37,9 +36,9 @@ extension TunnelKeeper {
     }
 
     mutating func dropChildren(_ desk: inout Desk) {
-        let wasUp = children.contains(where: \.isCurrent)
-        for child in children { desk.childOwners[child.sa.spiIn] = nil }
-        children = []
+        let wasUp = children.hasCurrent
+        for spiIn in children.spis { desk.childOwners[spiIn] = nil }
+        children = ChildList()
         rememberLoss(wasUp, &desk)
     }
 
@@ -54,14 +53,13 @@ extension TunnelKeeper {
     }
 
     private mutating func establish(_ spiIn: UInt32, replacing previous: UInt32?, _ desk: inout Desk) {
-        guard let index = children.lastIndex(where: { $0.sa.spiIn == spiIn }) else { return }
+        guard var child = children[spiIn] else { return }
         let wasUp = isUp
-        children[index].isEstablished = true
+        child.isEstablished = true
         // The peer may have taken back what had replaced it.
-        children[index].isSuperseded = false
-        if let previous, let old = children.firstIndex(where: { $0.sa.spiIn == previous }) {
-            children[old].isSuperseded = true
-        }
+        child.isSuperseded = false
+        children[spiIn] = child
+        if let previous { children[previous]?.isSuperseded = true }
         guard !wasUp, isUp else { return }
         upSince = desk.now
         lostUpSince = nil
@@ -91,7 +89,7 @@ extension TunnelKeeper {
             // The child comes with the same exchange, or not at all.
             if !isUp, initiation == .initiate, attempt != .closing { setAttempt(.underway, Self.childPatience, &desk) }
         case .ikeRekeyed(let summary, let previous):
-            phase1.removeAll { $0.id == previous }
+            phase1[previous] = nil
             add(summary, ikeSA)
             // The engine asks again on the new one; its answer, or none, decides.
             if suspect == previous { suspect = ikeSA }
@@ -109,10 +107,10 @@ extension TunnelKeeper {
             establish(spiIn, replacing: previous, &desk)
             if isUp { lastError = nil }
             announceWeaknesses(&desk)
-            let suite = children.last { $0.sa.spiIn == spiIn }.map { " (\($0.sa.suite))" } ?? ""
+            let suite = children[spiIn].map { " (\($0.sa.suite))" } ?? ""
             log(.info, "child-rekeyed", "phase 2 has new keys\(suite).", &desk)
         case .childClosed(let spiIn, let failure):
-            guard children.contains(where: { $0.sa.spiIn == spiIn }) else { break }
+            guard children[spiIn] != nil else { break }
             drop(spiIn, &desk)
             if lostUpSince != nil {
                 lossReason = failure
@@ -142,29 +140,30 @@ extension TunnelKeeper {
     }
 
     private mutating func moved(_ ikeSA: IKESAID?, _ path: Path, _ desk: inout Desk) {
-        for index in children.indices where children[index].sa.ikeSA == ikeSA || phase1.count == 1 {
-            children[index].sa.path = path
+        for spiIn in children.spis where children[spiIn]?.sa.ikeSA == ikeSA || phase1.count == 1 {
+            children[spiIn]?.sa.path = path
         }
-        for index in phase1.indices where phase1[index].id == ikeSA {
-            (phase1[index].summary.path.local, phase1[index].summary.path.remote) = (path.local, path.remote)
+        if let ikeSA, var summary = phase1[ikeSA] {
+            (summary.path.local, summary.path.remote) = (path.local, path.remote)
+            phase1[ikeSA] = summary
         }
         if let child = currentChildren.last { fitLink(child.suite, path, &desk) }
     }
 
     private mutating func add(_ summary: IKESummary, _ ikeSA: IKESAID?) {
         let id = ikeSA ?? IKESAID(summary.isInitiator ? summary.initiatorSPI : summary.responderSPI)
-        phase1.removeAll { $0.id == id }
-        phase1.append(Phase1SA(id: id, summary: summary))
+        phase1[id] = nil
+        phase1[id] = summary
     }
 
     private mutating func closed(_ ikeSA: IKESAID?, _ failure: Failure, _ desk: inout Desk) {
         if let ikeSA {
             // One that was replaced, or whose attempt has failed already, is no news.
-            guard phase1.contains(where: { $0.id == ikeSA }) else { return }
-            phase1.removeAll { $0.id == ikeSA }
+            guard phase1[ikeSA] != nil else { return }
+            phase1[ikeSA] = nil
             if suspect == ikeSA { suspect = nil }
         } else {
-            phase1 = []
+            phase1 = KeyedList()
         }
         guard phase1.isEmpty else { return }
         dropChildren(&desk)
@@ -179,10 +178,10 @@ extension TunnelKeeper {
     private mutating func failed(_ ikeSA: IKESAID?, _ failure: Failure, _ desk: inout Desk) {
         // An attempt that we called off ourselves is followed by what we called it off for.
         guard isUp || failure.reason != .requested else { return }
-        let mayStillComeUp = !tunnel.furtherPhase2.isEmpty && phase1.contains { $0.id == ikeSA }
+        let mayStillComeUp = !tunnel.furtherPhase2.isEmpty && ikeSA.map { phase1[$0] != nil } == true
         guard isUp || mayStillComeUp else {
             // An IKE SA without a child is deleted by the engine, and counts no more.
-            phase1.removeAll { $0.id == ikeSA }
+            if let ikeSA { phase1[ikeSA] = nil }
             return down(failure, &desk)
         }
         // A rekey, an attempt of the peer beside what stands, or one child of several: with the last one the engine closes
@@ -217,9 +216,9 @@ extension TunnelKeeper {
         retransmits = count
         // First contacts, and what is left of an SA that was replaced, say nothing of the one that carries the traffic.
         guard isUp, !isSuspect, count >= desk.configuration.suspectRetransmits,
-            let standing = phase1.first(where: { $0.id == ikeSA })
+            let ikeSA, phase1[ikeSA] != nil
         else { return }
-        suspect = standing.id
+        suspect = ikeSA
         let words = "the peer has left a request (\(exchange)) unanswered, sent \(count + 1) times."
         log(.warning, "peer-silent", words, &desk)
     }

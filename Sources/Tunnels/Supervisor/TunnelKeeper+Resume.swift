@@ -14,9 +14,11 @@ extension TunnelKeeper {
         }
         connection = earlier.connection
         desk.owners[earlier.connection] = key
-        phase1 = earlier.phase1.map { Phase1SA(id: $0.id, summary: $0.summary) }
-        children = earlier.children.map { Child(sa: $0.child, isEstablished: true, isSuperseded: $0.isSuperseded) }
-        for child in children { desk.childOwners[child.sa.spiIn] = key }
+        for (id, summary) in earlier.phase1 { phase1[id] = summary }
+        for (child, isSuperseded) in earlier.children {
+            children[child.spiIn] = .init(sa: child, isEstablished: true, isSuperseded: isSuperseded)
+            desk.childOwners[child.spiIn] = key
+        }
         upSince = desk.now
         lastSeen = desk.now
         desk.effects.append(.ike(.configure(earlier.connection, terms)))

@@ -21,21 +21,6 @@ struct TunnelKeeper: Sendable {
         case closing
     }
 
-    struct Child: Sendable {
-        var sa: ChildSA
-        var isEstablished = false
-        /// Replaced by a rekey; it still receives until it is removed.
-        var isSuperseded = false
-
-        /// Packets may be sent on it.
-        var isCurrent: Bool { isEstablished && !isSuperseded }
-    }
-
-    struct Phase1SA: Sendable {
-        var id: IKESAID
-        var summary: IKESummary
-    }
-
     let key: Int
     let connector: String
     var tunnel: Tunnel
@@ -51,8 +36,8 @@ struct TunnelKeeper: Sendable {
 
     /// Nil until the link is open for the first time.
     var connection: ConnectionID?
-    var phase1: [Phase1SA] = []
-    var children: [Child] = []
+    var phase1 = KeyedList<IKESAID, IKESummary>()
+    var children = ChildList()
     var attempt = Attempt.none
     /// How often children that are missing were asked for in a row.
     var childAttempts = 0
@@ -111,11 +96,11 @@ struct TunnelKeeper: Sendable {
     var name: String { tunnel.name }
     var isEnabled: Bool { interface != nil }
     /// Packets can pass.
-    var isUp: Bool { link == .open && children.contains(where: \.isCurrent) }
+    var isUp: Bool { link == .open && children.hasCurrent }
     var isHealthy: Bool { state == .online }
     var isSuspect: Bool { suspect != nil }
-    var currentPhase1: IKESummary? { phase1.last?.summary }
-    var currentChildren: [ChildSA] { children.filter(\.isCurrent).map(\.sa) }
+    var currentPhase1: IKESummary? { phase1.last }
+    var currentChildren: [ChildSA] { children.current }
 
     func isProbeFailing(_ configuration: SupervisorConfiguration) -> Bool {
         probe.hasAnswered && probe.lost >= configuration.probesLostLimit
@@ -320,7 +305,7 @@ struct TunnelKeeper: Sendable {
 
     /// The engine deletes the SAs; the next ones come under another connection, so that nothing late is mistaken.
     private mutating func forgetConnection(_ desk: inout Desk) {
-        phase1 = []
+        phase1 = KeyedList()
         dropChildren(&desk)
         guard let connection else { return }
         desk.owners[connection] = nil

@@ -37,6 +37,8 @@ extension ConnectionConfiguration {
             localSelectors: [everything], remoteSelectors: [everything])
         // The measured side alone decides what is sent.
         configuration.dpdDelay = .zero
+        // As kernel-libipsec, which charon's children are in, does no other ESP.
+        configuration.forceUDPEncapsulation = true
         return configuration
     }
 }

@@ -15,9 +15,9 @@ struct Fleet {
 
     private let options: Options
     private let remote: IPAddress
-    private var addresses: [IPAddress] = []
-    private var sockets: [Int32] = []
-    private var lanes: [IPAddress: Int] = [:]
+    /// A lane is one of our addresses, from port 500 to port 500, and from 4500 to 4500.
+    private var lanes: [(address: IPAddress, path: Path, socket: Int32)] = []
+    private var numbers: [IPAddress: Int] = [:]
     private var engine = Engine(configuration: EngineConfiguration(), seed: Clock.seed(), now: Clock.now())
     private var tunnels = 0
     private var children: Set<UInt32> = []
@@ -41,9 +41,11 @@ struct Fleet {
             guard let address = IPAddress("\(options.local).\(number)") else {
                 throw Refusal("no network: \(options.local)")
             }
-            lanes[address] = sockets.count
-            addresses.append(address)
-            sockets.append(try Sockets.open(from: address, port: 500, to: remote))
+            numbers[address] = lanes.count
+            for port in [500, 4500] as [UInt16] {
+                let path = Path(local: Endpoint(address, port), remote: Endpoint(remote, port), isNATPort: port == 4500)
+                lanes.append((address, path, try Sockets.open(from: address, port: port, to: remote, port: port)))
+            }
         }
     }
 
@@ -129,7 +131,7 @@ struct Fleet {
         switch work {
         case .establish:
             var configuration = ConnectionConfiguration.bench(
-                options, local: addresses[tunnel % addresses.count], remote: remote)
+                options, local: lanes[tunnel * 2 % lanes.count].address, remote: remote)
             configuration.localID = .fqdn("gateway-\(tunnel).fleet.example")
             carryOut(engine.receive(.configure(id, configuration), now: now))
             carryOut(engine.receive(.initiate(id), now: now))
@@ -142,19 +144,19 @@ struct Fleet {
 
     /// Waits for messages or the next timer, at most for so many milliseconds, and handles what there is.
     private mutating func turn(atMost milliseconds: Int32) {
-        var waiting = sockets.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        var waiting = lanes.map { pollfd(fd: $0.socket, events: Int16(POLLIN), revents: 0) }
         let due = engine.deadline.map { ($0.tick - Clock.now()).nanoseconds / 1_000_000 + 1 } ?? 1000
         poll(&waiting, nfds_t(waiting.count), max(0, min(milliseconds, Int32(clamping: due))))
-        for index in sockets.indices where waiting[index].revents != 0 { receive(index) }
+        for index in lanes.indices where waiting[index].revents != 0 { receive(index) }
         if let deadline = engine.deadline, deadline.tick <= Clock.now() {
             carryOut(engine.wake(now: Clock.now()))
         }
     }
 
     private mutating func receive(_ lane: Int) {
-        let path = Path(local: Endpoint(addresses[lane], 500), remote: Endpoint(remote, 500), isNATPort: false)
+        let (_, path, socket) = lanes[lane]
         while true {
-            let count = recv(sockets[lane], &buffer, buffer.count, Int32(MSG_DONTWAIT))
+            let count = recv(socket, &buffer, buffer.count, Int32(MSG_DONTWAIT))
             guard count > 0 else { return }
             carryOut(engine.receive(.datagram(Array(buffer[0..<count]), path), now: Clock.now()))
         }
@@ -164,8 +166,9 @@ struct Fleet {
         for effect in effects {
             switch effect {
             case .send(let bytes, let path):
-                guard let lane = lanes[path.local.address] else { continue }
-                _ = bytes.withUnsafeBytes { send(sockets[lane], $0.baseAddress, $0.count, 0) }
+                guard let number = numbers[path.local.address] else { continue }
+                let socket = lanes[number + (path.isNATPort ? 1 : 0)].socket
+                _ = bytes.withUnsafeBytes { send(socket, $0.baseAddress, $0.count, 0) }
             case .installChild(let child, _):
                 children.insert(child.spiIn)
                 carryOut(engine.receive(.childInstalled(spiIn: child.spiIn), now: Clock.now()))
@@ -173,7 +176,6 @@ struct Fleet {
             case .event(let event):
                 guard let id = event.connection?.rawValue else { continue }
                 switch (event.kind, work) {
-                // charon may refuse the child for want of kernel ESP; the IKE SA is up all the same.
                 case (.ikeEstablished, .establish), (.answered, .liveness), (.childRekeyed, .rekeyChild),
                     (.ikeRekeyed, .rekeyIKE):
                     finish(id)

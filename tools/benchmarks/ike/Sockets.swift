@@ -2,8 +2,8 @@ internal import Base
 internal import Glibc
 
 enum Sockets {
-    /// A UDP socket on a port of one of our addresses, connected to the responder's port 500.
-    static func open(from address: IPAddress, port: UInt16, to remote: IPAddress) throws -> Int32 {
+    /// A UDP socket on a port of one of our addresses, connected to a port of the responder.
+    static func open(from address: IPAddress, port: UInt16, to remote: IPAddress, port remotePort: UInt16 = 500) throws -> Int32 {
         let descriptor = Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
         guard descriptor >= 0 else { throw Refusal("no socket: \(String(cString: strerror(errno)))") }
         var size: Int32 = 4 << 20
@@ -11,7 +11,7 @@ enum Sockets {
         guard call({ Glibc.bind(descriptor, $0, $1) }, address, port) else {
             throw Refusal("cannot have \(address) port \(port): \(String(cString: strerror(errno)))")
         }
-        guard call({ Glibc.connect(descriptor, $0, $1) }, remote, 500) else {
+        guard call({ Glibc.connect(descriptor, $0, $1) }, remote, remotePort) else {
             throw Refusal("no way to \(remote): \(String(cString: strerror(errno)))")
         }
         return descriptor
