@@ -71,7 +71,7 @@ final class OutboundWorker: @unchecked Sendable {
     final class Tunnel: EventSource {
         let device: TunnelDevice
         var clamp: MSSClamp
-        /// SAs that packets are sent on; the first whose selectors fit is used.
+        /// SAs that packets are sent on; the last whose selectors fit is used, so that a newer one is added at the end.
         var active: [Child] = []
         /// Installed, but not to be used before the peer is known to hear us.
         var staged: [Child] = []
@@ -87,6 +87,8 @@ final class OutboundWorker: @unchecked Sendable {
     }
 
     private(set) var tunnels: [String: Tunnel] = [:]
+    /// The tunnel of each child, by its inbound SPI.
+    private var homes: [UInt32: Tunnel] = [:]
     private let thread: EventThread
     private let report: @Sendable (DataPathEvent) -> Void
 
@@ -131,6 +133,7 @@ final class OutboundWorker: @unchecked Sendable {
 
     func closeTunnel(_ name: String) {
         guard let tunnel = tunnels.removeValue(forKey: name) else { return }
+        for child in tunnel.active + tunnel.staged { homes[child.spiIn] = nil }
         thread.remove(tunnel.device.descriptor.number)
     }
 
@@ -139,38 +142,42 @@ final class OutboundWorker: @unchecked Sendable {
     /// The child waits for ``use(_:)``.
     func install(_ child: Child, _ interface: String) {
         remove(child.spiIn)
-        tunnels[interface]?.staged.append(child)
+        guard let tunnel = tunnels[interface] else { return }
+        homes[child.spiIn] = tunnel
+        tunnel.staged.append(child)
     }
 
     /// The child is the first choice of its phase 2 from now on, and the one that it replaces no choice any more. An
     /// earlier phase 2 of the tunnel goes before a later one.
     func use(_ spiIn: UInt32) {
-        for tunnel in tunnels.values {
-            guard let index = tunnel.staged.firstIndex(where: { $0.spiIn == spiIn }) else { continue }
-            let child = tunnel.staged.remove(at: index)
-            tunnel.active.removeAll { $0.spiIn == child.replaces }
-            let first = tunnel.active.firstIndex { $0.place >= child.place } ?? tunnel.active.endIndex
-            tunnel.active.insert(child, at: first)
+        guard let tunnel = homes[spiIn], let index = tunnel.staged.lastIndex(where: { $0.spiIn == spiIn }) else { return }
+        let child = tunnel.staged.remove(at: index)
+        if let replaced = child.replaces, let old = tunnel.active.lastIndex(where: { $0.spiIn == replaced }) {
+            homes[replaced] = nil
+            tunnel.active.remove(at: old)
         }
+        let behind = tunnel.active.lastIndex { $0.place >= child.place }.map { $0 + 1 } ?? 0
+        tunnel.active.insert(child, at: behind)
     }
 
     func remove(_ spiIn: UInt32) {
-        for tunnel in tunnels.values {
-            tunnel.active.removeAll { $0.spiIn == spiIn }
-            tunnel.staged.removeAll { $0.spiIn == spiIn }
+        guard let tunnel = homes.removeValue(forKey: spiIn) else { return }
+        if let index = tunnel.active.lastIndex(where: { $0.spiIn == spiIn }) {
+            tunnel.active.remove(at: index)
+        } else if let index = tunnel.staged.lastIndex(where: { $0.spiIn == spiIn }) {
+            tunnel.staged.remove(at: index)
         }
     }
 
     func move(_ spiIn: UInt32, to path: Path, _ sockets: OutsideSockets, outsideMTU: Int) {
-        for tunnel in tunnels.values {
-            for child in tunnel.active + tunnel.staged where child.spiIn == spiIn {
-                guard let route = Route(path, child.sa.format, sockets, outsideMTU: outsideMTU) else { continue }
-                child.outgoing = route.outgoing
-                child.socket = route.socket
-                child.largestInner = route.largestInner
-                child.joins = route.joins
-            }
-        }
+        guard let tunnel = homes[spiIn],
+            let child = tunnel.active.last(where: { $0.spiIn == spiIn }) ?? tunnel.staged.last(where: { $0.spiIn == spiIn }),
+            let route = Route(path, child.sa.format, sockets, outsideMTU: outsideMTU)
+        else { return }
+        child.outgoing = route.outgoing
+        child.socket = route.socket
+        child.largestInner = route.largestInner
+        child.joins = route.joins
     }
 
     // MARK: Packets
@@ -200,8 +207,8 @@ final class OutboundWorker: @unchecked Sendable {
         let header = input.load(as: clinux_vnet_header.self)
         let packet = UnsafeMutableRawBufferPointer(rebasing: input[TunnelDevice.headerLength..<count])
         guard let inner = InnerPacket(UnsafeRawBufferPointer(packet)), !Self.staysOnLink(inner) else { return }
-        guard let child = tunnel.active.first(where: { $0.selectors.permitsOutbound(inner) }) else {
-            tunnel.active.first?.tally.countOutsideOut()
+        guard let child = tunnel.active.last(where: { $0.selectors.permitsOutbound(inner) }) else {
+            tunnel.active.last?.tally.countOutsideOut()
             return
         }
         if header.gso_type != UInt8(CLINUX_VNET_WHOLE) {

@@ -18,7 +18,7 @@ enum DirectoryText {
                 Table.Cell(status.directory.id, .bold), Table.Cell(status.directory.kind.rawValue),
                 Table.Cell(word, colour), Table.Cell("\(status.users)"),
                 Table.Cell(status.lastSyncAt.map { Words.duration(from: $0, to: now) + " ago" } ?? "never"),
-                Table.Cell(status.directory.groups.map(\.name).joined(separator: ", ").printable),
+                Table.Cell(groups(status.directory, atMost: 20).printable),
             ]
         }
         let lines = Table(columns: columns, rows: rows).lines(width: width, style: style)
@@ -54,7 +54,7 @@ enum DirectoryText {
         line("API access", directory.apiAccess)
         line("API", directory.apiURL)
         line("tokens from", directory.loginURL)
-        line("groups", directory.groups.map(\.name).joined(separator: ", "))
+        line("groups", groups(directory, atMost: 20))
         line("team", directory.team)
         line("sites of new users", directory.sites?.joined(separator: ", ") ?? "as the setting for everyone says")
         if directory.kind != .agent { line("interval", Words.duration(.seconds(directory.intervalSeconds))) }
@@ -78,6 +78,13 @@ enum DirectoryText {
         if let question = status.question { lines.append(style.paint("! " + question.printable, .red)) }
         for warning in status.warnings { lines.append(style.paint("! ", .yellow) + warning.printable) }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// The chosen groups in a line; there may be a thousand.
+    private static func groups(_ directory: Directory, atMost most: Int) -> String {
+        let names = directory.groups.prefix(most).map(\.name).joined(separator: ", ")
+        let more = directory.groups.count - most
+        return more > 0 ? names + " and \(more) more" : names
     }
 
     static func groups(_ groups: [Directory.ChosenGroup], of directory: Directory?, width: Int?, style: Style) -> String {
