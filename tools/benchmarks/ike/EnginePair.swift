@@ -27,7 +27,7 @@ struct EnginePair {
             let (side, input) = queue.removeFirst()
             let start = Clock.cpu()
             let effects = engines[side].receive(input, now: now)
-            spent[side] += Clock.cpu() - start
+            spent[side] += Clock.cpu() - start - Clock.cost
             for effect in effects {
                 switch effect {
                 case .send(let bytes, let path):
@@ -86,7 +86,7 @@ struct EnginePair {
         for side in 0..<2 {
             let start = Clock.cpu()
             _ = engines[side].wake(now: now)
-            spent[side] += Clock.cpu() - start
+            spent[side] += Clock.cpu() - start - Clock.cost
         }
     }
 }
