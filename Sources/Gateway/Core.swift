@@ -1,4 +1,5 @@
 import Base
+import Cryptography
 import Host
 import IKE
 import Logging
@@ -12,6 +13,9 @@ import Tunnels
 actor Core {
     enum Message: Sendable {
         case datagram([UInt8], Path)
+        /// Arithmetic that was done beside the engine.
+        case prepared(HandshakeHelp.Results)
+        case keyPairs([DHKeyPair])
         case dataPath(DataPathEvent)
         case timer
         case call(@Sendable (isolated Core) async -> Void)
@@ -31,6 +35,7 @@ actor Core {
         var loop: IOLoop
         var upkeep: Upkeep
         var prober: Prober
+        var cores: SpareCores
         var connectors: @Sendable () throws -> [Connector]
         /// Keeps the state for the next process.
         var keep: @Sendable (Handover) throws -> Void
@@ -43,6 +48,7 @@ actor Core {
     private(set) var engine: Engine
     private(set) var supervisor: Supervisor
     private var work = WorkQueue()
+    private var help: HandshakeHelp
     private var alarm = Alarm()
     private var isFinished = false
     /// What is in the kernel stays there for the next process.
@@ -79,6 +85,7 @@ actor Core {
         log: EventLog, journal: Journal
     ) {
         self.heldRoutes = heldRoutes
+        help = HandshakeHelp(machine.cores)
         self.inbox = inbox
         self.machine = machine
         self.engine = engine
@@ -95,12 +102,16 @@ actor Core {
     func run() async {
         while !isFinished, let batch = await inbox.next() {
             tellTime()
+            help.begin(batch.count, now: now)
             for message in batch {
                 // What was handed over is no longer ours to change; questions are still answered.
                 if isHandedOver { guard case .call = message else { continue } }
                 await handle(message)
                 await carryOutWork()
             }
+            help.end(
+                &engine, prepared: { [inbox] in inbox.put(.prepared($0)) },
+                made: { [inbox] in inbox.put(.keyPairs($0)) })
             setAlarm()
         }
         alarm.cancel()
@@ -120,7 +131,15 @@ actor Core {
         let now = now
         switch message {
         case .datagram(let bytes, let path):
-            work.add(engine.receive(.datagram(bytes, path), now: now))
+            if !help.take(bytes, path, engine) { work.add(engine.receive(.datagram(bytes, path), now: now)) }
+        case .prepared(let results):
+            for (id, secret) in results {
+                for (bytes, path) in help.finish(id) {
+                    work.add(engine.receive(datagram: bytes, path, with: secret, now: now))
+                }
+            }
+        case .keyPairs(let pairs):
+            for pair in pairs { engine.stock(pair) }
         case .dataPath(let event):
             handle(event, now: now)
         case .timer:

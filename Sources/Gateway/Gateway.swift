@@ -68,7 +68,7 @@ public final class Gateway: Sendable {
         let routes = RouteTable(netlink)
         let machine = Core.Machine(
             clock: clock, dataPath: dataPath, loop: loop, upkeep: Upkeep(netlink: netlink, routes: routes),
-            prober: Prober(),
+            prober: Prober(), cores: try SpareCores(),
             connectors: { [store] in try store.contents().connectors },
             keep: { try $0.write(to: boot.runtimeDirectory, key: key) })
         let now = clock.now
@@ -228,6 +228,7 @@ public final class Gateway: Sendable {
             }
             machine.loop.stop()
             machine.prober.stop()
+            machine.cores.stop()
             web.stop()
             group.cancelAll()
         }

@@ -33,6 +33,9 @@ public struct Engine: Sendable {
     /// Grows with every input and waking; see ``EngineSnapshot``.
     public private(set) var revision: UInt64 = 0
     private var effects: [Effect] = []
+    var keyPairs = KeyPairStock()
+    /// Of the datagram that is being handled.
+    var prepared: PreparedSecret?
 
     /// - Parameters:
     ///   - seed: 32 bytes of the system's randomness; a fixed one in tests.

@@ -53,6 +53,8 @@ struct Pair {
     var network: [Datagram] = []
     var nat: NAT?
     var delay = Tick.Span.milliseconds(10)
+    /// What a host with cores to spare hands over with a datagram; nil has the engine do its own arithmetic.
+    var helps: ((SharedSecretJob) -> PreparedSecret?)?
     /// Datagrams for which it says true are lost.
     var loses: (Datagram) -> Bool = { _ in false }
 
@@ -180,6 +182,11 @@ struct Pair {
     mutating func deliver(_ index: Int = 0) {
         guard network.indices.contains(index) else { return }
         let datagram = network.remove(at: index)
+        if let helps, let job = self[datagram.to].engine.sharedSecretJob(datagram.bytes, datagram.path) {
+            let effects = self[datagram.to].engine.receive(
+                datagram: datagram.bytes, datagram.path, with: helps(job), now: now)
+            return carryOut(datagram.to, effects)
+        }
         give(datagram.to, .datagram(datagram.bytes, datagram.path))
     }
 

@@ -91,17 +91,13 @@ extension World {
         let isIKE = !isNATPort || packet.bytes.count < 4 || packet.bytes[0..<4].allSatisfy { $0 == 0 }
         if !packet.isBareESP, isIKE {
             let before = host.engine.counters
-            carryOutDatagram(host, packet.bytes, path)
+            receive(host, datagram: packet.bytes, path)
             let after = host.engine.counters
             // A request that came too early is still good: whoever sends it later is where the peer is.
             if after.unexpected == before.unexpected, after.unauthentic == before.unauthentic { capture(packet) }
         } else {
             takeESP(host, packet, path)
         }
-    }
-
-    private func carryOutDatagram(_ host: Host, _ bytes: [UInt8], _ path: Path) {
-        receive(host, IKE.Input.datagram(bytes, path))
     }
 
     private func capture(_ packet: Packet) {

@@ -9,9 +9,10 @@ source "$root/tools/lib/peers.sh"
 
 usage() {
     cat <<'TEXT'
-tools/bench ike [PART…] [options]     all parts, or some: handshakes, exchanges, memory, flood
+tools/bench ike [PART…] [options]     all parts, or some: handshakes, cores, exchanges, memory, flood
 
   handshakes   CPU a handshake and handshakes a second for each group; the bare arithmetic and our engine alone
+  cores        how far the rate of handshakes can grow with cores: their CPU over that of the busiest stage
   exchanges    CPU a liveness check, a child rekey and an IKE rekey
   memory       resident memory a tunnel, and CPU a handshake, as tunnels become many
   flood        liveness checks of established tunnels while strangers begin handshakes
@@ -26,7 +27,7 @@ handshakes=1500 rounds=3 groups=(modp1024 modp2048 ecp256 curve25519) tunnels=(1
 rate=50000 seconds=10 established=10000 parts=()
 while [[ $# -gt 0 ]]; do
     case $1 in
-    handshakes | exchanges | memory | flood) parts+=("$1") ;;
+    handshakes | cores | exchanges | memory | flood) parts+=("$1") ;;
     --handshakes) handshakes=$2 && shift ;;
     --rounds) rounds=$2 && shift ;;
     --groups) read -ra groups <<<"${2//,/ }" && shift ;;
@@ -41,7 +42,7 @@ while [[ $# -gt 0 ]]; do
     esac
     shift
 done
-[[ ${#parts[@]} -gt 0 ]] || parts=(handshakes exchanges memory flood)
+[[ ${#parts[@]} -gt 0 ]] || parts=(handshakes cores exchanges memory flood)
 [[ $(id -u) -eq 0 ]] || die "tools/bench needs root, to make network namespaces."
 [[ $(nproc) -ge 2 ]] || die "tools/bench ike needs two cores: one for the responder, one for the fleet."
 need_packages "${packages_of_lab[@]}" "${packages_of_strongswan[@]}" "${packages_to_build[@]}" taskset=util-linux
@@ -266,6 +267,32 @@ measure_handshakes() {
         figure "ike_${dh}_engine_responder" "$(divide "$answering" "$bare")" ratio
         figure "ike_${dh}_engine_initiator" "$(divide "$asking" "$bare")" ratio
         figure "ike_${dh}_daemon_over_arithmetic" "$(divide "${costs[gatehouse]}" "$bare")" ratio
+    done
+}
+
+# Nanoseconds of CPU by stage: the threads of Swift's pool take turns at the one loop that owns the engine.
+stages() {
+    local task
+    for task in "/proc/$1/task"/*; do
+        echo "$(sed 's/.*-\?qos.*/loop/' "$task/comm") $(cut -d ' ' -f 1 "$task/schedstat")"
+    done | awk '{ sum[$1] += $2 } END { for (name in sum) print name, sum[name] }' | sort
+}
+
+measure_cores() {
+    local dh before after each total busiest
+    for dh in "${groups[@]}"; do
+        step "$dh: $handshakes handshakes, the responder on both cores"
+        up_gatehouse "$dh"
+        fleet_up gatehouse "$dh"
+        fleet gatehouse establish 200 >/dev/null
+        before=$(stages "${processes[gatehouse]}")
+        measure gatehouse establish "$handshakes"
+        after=$(stages "${processes[gatehouse]}")
+        each=$(join <(echo "$before") <(echo "$after") | awk -v n="$handshakes" '{ printf "%s %.1f\n", $1, ($3 - $2) / n / 1000 }')
+        read -r total busiest <<<"$(awk '{ sum += $2 } $2 > most { most = $2 } END { print sum, most }' <<<"$each")"
+        note "µs of CPU a handshake: $(awk '$2 > 0.5 { printf "%s%s %s", (NR > 1 ? ", " : ""), $1, $2 }' <<<"$each")"
+        figure "ike_${dh}_cores" "$(divide "$total" "$busiest")" ratio
+        down gatehouse
     done
 }
 

@@ -248,7 +248,7 @@ measure_handshakes() {
         for ((round = 1; round <= rounds; round++)); do
             for peer in "${peers[@]}"; do
                 measure "$peer" establish $((handshakes / rounds))
-                note "$order $peer $round $cost $took";                 costs[$peer]=$(awk -v a="${costs[$peer]}" -v b="$cost" -v n="$rounds" 'BEGIN { printf "%.1f", a + b / n }')
+                costs[$peer]=$(awk -v a="${costs[$peer]}" -v b="$cost" -v n="$rounds" 'BEGIN { printf "%.1f", a + b / n }')
                 rates[$peer]=$(awk -v a="${rates[$peer]}" -v s="$took" -v d="$done" -v n="$rounds" \
                     'BEGIN { printf "%.0f", a + d / s / n }')
             done
@@ -284,7 +284,7 @@ measure_exchanges() {
         for ((round = 1; round <= rounds; round++)); do
             for peer in "${peers[@]}"; do
                 measure "$peer" "$order" 2000
-                note "$order $peer $round $cost $took";                 costs[$peer]=$(awk -v a="${costs[$peer]}" -v b="$cost" -v n="$rounds" 'BEGIN { printf "%.1f", a + b / n }')
+                costs[$peer]=$(awk -v a="${costs[$peer]}" -v b="$cost" -v n="$rounds" 'BEGIN { printf "%.1f", a + b / n }')
             done
         done
         for peer in "${peers[@]}"; do
@@ -351,6 +351,18 @@ measure_flood() {
     done
 }
 
-for part in "${parts[@]}"; do "measure_$part"; done
+threads() { for t in /proc/$1/task/*; do echo "$(cat $t/comm) $(basename $t) $(awk '{print $1}' $t/schedstat)"; done; }
+for dh in curve25519 modp2048; do
+for PIN in "" yes; do
+up_gatehouse $dh; [[ -z $PIN ]] || pinned gatehouse; fleet_up gatehouse $dh
+fleet gatehouse establish 200 >/dev/null
+threads ${processes[gatehouse]} > /tmp/t1
+measure gatehouse establish 3000
+threads ${processes[gatehouse]} > /tmp/t2
+echo "$dh pinned=$PIN total $cost us, $took s, $done"
+join -1 2 -2 2 <(sort -k2 /tmp/t1) <(sort -k2 /tmp/t2) | awk '{d=($5-$3)/3000/1000; if (d>0.5) print "   ", $2, d}'
+down gatehouse
+done
+done
 echo
 printf '%s\n' "${lines[@]}"

@@ -22,7 +22,7 @@ extension Engine {
         creation.keyPair = nil
         if let group {
             do {
-                creation.keyPair = try DHKeyPair(group: group, random: &random)
+                creation.keyPair = try newKeyPair(group)
             } catch {
                 return childCreationFailed(
                     &sa, creation, Failure(.invalidKeyExchange, "No key pair for \(group.name): \(error)."))
@@ -211,7 +211,7 @@ extension Engine {
                 return refuseChild(&sa, .invalidKE(wanting: group), messageID, path)
             }
             do {
-                keyPair = try DHKeyPair(group: group, random: &random)
+                keyPair = try newKeyPair(group)
                 shared = try keyPair?.sharedSecret(peer: keyExchange.value)
             } catch {
                 throw MessageError(.misbehaved, "KE", at: 0, "\(error)", answer: .invalidSyntax)

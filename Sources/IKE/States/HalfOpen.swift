@@ -60,7 +60,7 @@ extension Engine {
         }
         let keyPair: DHKeyPair
         do {
-            keyPair = try DHKeyPair(group: suite.group, random: &random)
+            keyPair = try newKeyPair(suite.group)
         } catch {
             throw MessageError(.incompatible, "KE", at: 0, "\(error)")
         }
@@ -264,7 +264,7 @@ extension Engine {
         }
         let shared: Secret
         do {
-            shared = try keyPair.sharedSecret(peer: halfOpen.peerValue)
+            shared = try sharedSecret(keyPair, halfOpen.peerValue)
         } catch {
             // A bad value stays bad: spend nothing on it again.
             halfOpen.keyPair = nil

@@ -28,7 +28,7 @@ extension Engine {
         }
         let keyPair: DHKeyPair
         do {
-            keyPair = try DHKeyPair(group: group, random: &random)
+            keyPair = try newKeyPair(group)
         } catch {
             return failStart(id, .invalidKeyExchange, "No key pair for \(group.name): \(error).")
         }
@@ -102,7 +102,7 @@ extension Engine {
         let suite = choice.suite
         let shared: Secret
         do {
-            shared = try sent.keyPair.sharedSecret(peer: keyExchange.value)
+            shared = try sharedSecret(sent.keyPair, keyExchange.value)
         } catch {
             throw MessageError(.misbehaved, "KE", at: 0, "\(error)")
         }
@@ -162,7 +162,7 @@ extension Engine {
         }
         let keyPair: DHKeyPair
         do {
-            keyPair = try DHKeyPair(group: group, random: &random)
+            keyPair = try newKeyPair(group)
         } catch {
             throw MessageError(.incompatible, "KE", at: 0, "\(error)")
         }

@@ -20,7 +20,7 @@ extension Engine {
     ) {
         let keyPair: DHKeyPair
         do {
-            keyPair = try DHKeyPair(group: group, random: &random)
+            keyPair = try newKeyPair(group)
         } catch {
             emit(.failed(Failure(.invalidKeyExchange, "No key pair for \(group.name): \(error).")), sa)
             return retryIKERekey(&sa)
@@ -137,7 +137,7 @@ extension Engine {
         }
         let keyPair: DHKeyPair
         do {
-            keyPair = try DHKeyPair(group: suite.group, random: &random)
+            keyPair = try newKeyPair(suite.group)
         } catch {
             throw MessageError(.incompatible, "KE", at: 0, "\(error)", answer: .temporaryFailure)
         }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sched.h>
 #include <unistd.h>
 
 int clinux_events_open(void) {
@@ -41,6 +42,11 @@ void clinux_wake_ring(int wake) {
 void clinux_wake_clear(int wake) {
     eventfd_t count;
     eventfd_read(wake, &count);
+}
+
+int clinux_usable_cores(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
 void clinux_name_thread(const char *name) {

@@ -14,3 +14,6 @@ void clinux_wake_ring(int wake);
 void clinux_wake_clear(int wake);
 // Names the calling thread, for `ps -L`: at most 15 bytes.
 void clinux_name_thread(const char *name);
+
+// The cores that the calling thread may run on.
+int clinux_usable_cores(void);
