@@ -102,7 +102,7 @@ actor Core {
     func run() async {
         while !isFinished, let batch = await inbox.next() {
             tellTime()
-            help.begin(batch.count, now: now)
+            help.begin(batch.count)
             for message in batch {
                 // What was handed over is no longer ours to change; questions are still answered.
                 if isHandedOver { guard case .call = message else { continue } }

@@ -17,7 +17,6 @@ struct HandshakeHelp {
     private var jobs: [SharedSecretJob] = []
     private var isUseful = false
     private var isLoaded = false
-    private var lookedAt: Tick?
 
     /// Datagrams of one IKE SA, and IKE SAs, that wait. What is more is handled without help, or dropped as the network might.
     private static let mostDatagrams = 64
@@ -32,12 +31,9 @@ struct HandshakeHelp {
     }
 
     /// A batch of messages begins: several at once are load.
-    mutating func begin(_ count: Int, now: Tick) {
-        if lookedAt.map({ now - $0 > .seconds(1) }) ?? true {
-            lookedAt = now
-            // Someone may have bound us to fewer cores than there were at the start.
-            isUseful = cores.count > 0 && usable() > 1
-        }
+    mutating func begin(_ count: Int) {
+        // Someone may have bound us to fewer cores than there were at the start; to ask costs next to nothing.
+        if count > 1 { isUseful = cores.count > 0 && usable() > 1 }
         isLoaded = isUseful && count > 1
     }
 

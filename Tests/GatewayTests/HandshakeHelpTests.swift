@@ -50,7 +50,7 @@ struct HandshakeHelpTests {
         var help = HandshakeHelp(cores, usable: { 3 })
         var (engine, answers) = asked(6)
         #expect(answers.count == 6)
-        help.begin(12, now: now)
+        help.begin(12)
         for (bytes, path) in answers {
             // The same again waits behind it.
             let isWaiting = [help.take(bytes, path, engine), help.take(bytes, path, engine)]
@@ -82,7 +82,7 @@ struct HandshakeHelpTests {
         defer { cores.stop() }
         var help = HandshakeHelp(cores, usable: { 2 })
         var (engine, _) = asked(5)
-        help.begin(1, now: now)
+        help.begin(5)
         let (stream, continuation) = AsyncStream<[DHKeyPair]>.makeStream()
         help.end(&engine, prepared: { _ in }, made: { continuation.yield($0) })
         var iterator = stream.makeAsyncIterator()
@@ -96,7 +96,7 @@ struct HandshakeHelpTests {
         defer { spare.stop() }
         var help = HandshakeHelp(spare, usable: { usable })
         var (engine, answers) = asked(2)
-        help.begin(batch, now: now)
+        help.begin(batch)
         let isWaiting = answers.map { help.take($0.datagram, $0.path, engine) }
         #expect(isWaiting == [false, false])
         help.end(&engine, prepared: { _ in Issue.record("nothing was asked") }, made: { _ in })
@@ -108,7 +108,7 @@ struct HandshakeHelpTests {
         cores.stop()
         var help = HandshakeHelp(cores, usable: { 2 })
         var (engine, answers) = asked(3)
-        help.begin(3, now: now)
+        help.begin(3)
         let isWaiting = answers.map { help.take($0.datagram, $0.path, engine) }
         #expect(isWaiting == [true, true, true])
         let back = Mutex(0)

@@ -290,7 +290,7 @@ measure_cores() {
         after=$(stages "${processes[gatehouse]}")
         each=$(join <(echo "$before") <(echo "$after") | awk -v n="$handshakes" '{ printf "%s %.1f\n", $1, ($3 - $2) / n / 1000 }')
         read -r total busiest <<<"$(awk '{ sum += $2 } $2 > most { most = $2 } END { print sum, most }' <<<"$each")"
-        note "µs of CPU a handshake: $(awk '$2 > 0.5 { printf "%s%s %s", (NR > 1 ? ", " : ""), $1, $2 }' <<<"$each")"
+        note "µs of CPU a handshake: $(awk '$2 > 0.5 { printf "%s%s %s", gap, $1, $2; gap = ", " }' <<<"$each")"
         figure "ike_${dh}_cores" "$(divide "$total" "$busiest")" ratio
         down gatehouse
     done
