@@ -108,6 +108,12 @@ struct PreparedArithmeticTests {
         for _ in 0..<200 { stock.add(pair) }
         for _ in 0..<KeyPairStock.most { #expect(stock.take(.curve25519) != nil) }
         #expect(stock.take(.curve25519) == nil && stock.shortages() == [.curve25519: KeyPairStock.most])
+        // They are on their way: however many are taken meanwhile, no more are asked for until some have come.
+        for _ in 0..<10 { #expect(stock.take(.curve25519) == nil) }
+        #expect(stock.shortages().isEmpty)
+        for _ in 0..<5 { stock.add(pair) }
+        for _ in 0..<20 { _ = stock.take(.curve25519) }
+        #expect(stock.shortages() == [.curve25519: 5])
     }
 }
 

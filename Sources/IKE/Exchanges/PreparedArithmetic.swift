@@ -31,7 +31,9 @@ public struct PreparedSecret: Sendable {
 struct KeyPairStock: Sendable {
     private var pairs: [DHGroup: [DHKeyPair]] = [:]
     private var taken: [DHGroup: Int] = [:]
-    static let most = 64
+    /// Asked for, and not here yet.
+    private var ordered: [DHGroup: Int] = [:]
+    static let most = 32
 
     mutating func take(_ group: DHGroup) -> DHKeyPair? {
         taken[group, default: 0] += 1
@@ -39,16 +41,20 @@ struct KeyPairStock: Sendable {
     }
 
     mutating func add(_ pair: DHKeyPair) {
+        if let waiting = ordered[pair.group], waiting > 0 { ordered[pair.group] = waiting - 1 }
         if pairs[pair.group, default: []].count < Self.most { pairs[pair.group, default: []].append(pair) }
     }
 
-    /// What to make: as many again as were taken since the last time, twice over, as far as there is room.
+    /// What to make: as many again as were taken since the last time, twice over, as far as there is room. What was asked
+    /// for before is on its way, and not asked for again.
     mutating func shortages() -> [DHGroup: Int] {
         guard !taken.isEmpty else { return [:] }
         defer { taken = [:] }
-        return taken.compactMapValues { $0 * 2 }.reduce(into: [:]) { wanted, entry in
-            let missing = min(entry.value, Self.most) - (pairs[entry.key]?.count ?? 0)
-            if missing > 0 { wanted[entry.key] = missing }
+        return taken.reduce(into: [:]) { wanted, entry in
+            let missing = min(entry.value * 2, Self.most) - (pairs[entry.key]?.count ?? 0) - (ordered[entry.key] ?? 0)
+            guard missing > 0 else { return }
+            wanted[entry.key] = missing
+            ordered[entry.key, default: 0] += missing
         }
     }
 }
@@ -88,7 +94,7 @@ extension Engine {
     /// Takes a key pair that was made ahead.
     public mutating func stock(_ pair: DHKeyPair) { keyPairs.add(pair) }
 
-    /// How many key pairs of which groups a host that makes them ahead should make now.
+    /// How many key pairs of which groups a host that makes them ahead should make now. It is to ``stock(_:)`` them all.
     public mutating func keyPairShortages() -> [DHGroup: Int] { keyPairs.shortages() }
 
     /// A key pair that nobody has used.
