@@ -14,19 +14,59 @@ struct Ran {
     var output: String
 }
 
-/// Runs a program to its end.
+/// Runs a program to its end. Not by Foundation, whose `Process` needs its thread's run loop to see an end: many tests run
+/// programs at the same time, and one that is missed would be waited for for ever.
 @discardableResult
-func launch(_ arguments: String...) throws -> Ran {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = arguments
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
-    try process.run()
-    let data = pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return Ran(status: process.terminationStatus, output: String(decoding: data, as: UTF8.self))
+func launch(_ arguments: String...) throws -> Ran { try launch(arguments) }
+
+func launch(_ arguments: [String]) throws -> Ran {
+    var pipe: [Int32] = [-1, -1]
+    guard Glibc.pipe(&pipe) == 0 else { throw LabFailure("no pipe: \(String(cString: strerror(errno)))") }
+    for end in pipe { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    posix_spawn_file_actions_adddup2(&actions, pipe[1], 1)
+    posix_spawn_file_actions_adddup2(&actions, pipe[1], 2)
+    // Threads of ours may block signals, which the child needs: ping lives by SIGALRM.
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    posix_spawnattr_setsigmask(&attributes, &signals)
+    sigfillset(&signals)
+    posix_spawnattr_setsigdefault(&attributes, &signals)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+    var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
+    defer {
+        posix_spawnattr_destroy(&attributes)
+        posix_spawn_file_actions_destroy(&actions)
+        for word in words { free(word) }
+        close(pipe[0])
+    }
+    var child: pid_t = 0
+    let refused = posix_spawnp(&child, arguments[0], &actions, &attributes, &words, environ)
+    close(pipe[1])
+    guard refused == 0 else { throw LabFailure("\(arguments[0]): \(String(cString: strerror(refused)))") }
+    var output: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 65_536)
+    var status: Int32 = 0
+    var hasEnded = false
+    // Another program that began in the same moment may hold the pipe open: its end is not waited for.
+    while true {
+        var waiting = pollfd(fd: pipe[0], events: Int16(POLLIN), revents: 0)
+        if poll(&waiting, 1, hasEnded ? 0 : 20) > 0 {
+            let count = read(pipe[0], &chunk, chunk.count)
+            if count > 0 {
+                output += chunk[..<count]
+                continue
+            }
+        }
+        if hasEnded { break }
+        hasEnded = waitpid(child, &status, waiting.revents == 0 ? WNOHANG : 0) == child
+    }
+    let code = status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
+    return Ran(status: code, output: String(decoding: output, as: UTF8.self))
 }
 
 /// Network namespaces of our own, with names that nobody else uses, removed at the end.
@@ -50,17 +90,8 @@ final class Namespaces: Sendable {
 
     /// Runs `ip` and fails unless it succeeds.
     func ip(_ arguments: String...) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["ip"] + arguments
-        let pipe = Pipe()
-        process.standardError = pipe
-        try process.run()
-        let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            throw LabFailure("ip \(arguments.joined(separator: " ")): \(text)")
-        }
+        let ran = try launch(["ip"] + arguments)
+        guard ran.status == 0 else { throw LabFailure("ip \(arguments.joined(separator: " ")): \(ran.output)") }
     }
 
     /// Runs `body` on a thread of its own inside the namespace. Threads and sockets that it makes belong there.

@@ -106,11 +106,18 @@ import Tunnels
         let child = lab.child(lab.left, ESPSuite("aes256gcm16"))
         let peer = try lab.spaces.inside("l") { try OutsideSockets(Self.side("192.0.2.1", 4600)) }
         let from = Endpoint(try #require(IPAddress("192.0.2.1")), 4600)
-        try peer.send(
-            try Self.sealed(child, from: 1000), Path(local: from, remote: child.path.remote, isNATPort: true))
+        let way = Path(local: from, remote: child.path.remote, isNATPort: true)
+        // One datagram may get lost; it is reported once.
+        let sending = Task {
+            for sequence in UInt64(1000)..<1100 {
+                try peer.send(try Self.sealed(child, from: sequence), way)
+                try await Task.sleep(for: .milliseconds(200))
+            }
+        }
         var events = lab.right.path.events.makeAsyncIterator()
         let moved = Path(local: child.path.remote, remote: from, isNATPort: true)
         #expect(await events.next() == .peerMoved(spiIn: 0x2000_0001, moved))
+        sending.cancel()
         await lab.right.path.move(spiIn: 0x2000_0001, to: moved)
         // Answers now go to a port where nobody reads.
         #expect(
