@@ -107,10 +107,11 @@ import Tunnels
         let peer = try lab.spaces.inside("l") { try OutsideSockets(Self.side("192.0.2.1", 4600)) }
         let from = Endpoint(try #require(IPAddress("192.0.2.1")), 4600)
         let way = Path(local: from, remote: child.path.remote, isNATPort: true)
-        // One datagram may get lost; it is reported once.
+        // One datagram may get lost, so it is sent again after a pause; it is reported once.
         let sending = Task {
             for sequence in UInt64(1000)..<1100 {
                 try peer.send(try Self.sealed(child, from: sequence), way)
+                // No wait for a result: only the distance between two tries.
                 try await Task.sleep(for: .milliseconds(200))
             }
         }

@@ -16,8 +16,7 @@ struct PreparedArithmeticTests {
         var alone = pair(group)
         alone.connect()
         var helped = pair(group)
-        nonisolated(unsafe) var jobs = 0
-        // Proof of safety: the pair calls it in this thread.
+        var jobs = 0
         helped.helps = { job in
             jobs += 1
             return job.run()

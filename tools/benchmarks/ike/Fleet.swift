@@ -16,7 +16,7 @@ struct Fleet {
     private let options: Options
     private let remote: IPAddress
     /// A lane is one of our addresses, from port 500 to port 500, and from 4500 to 4500.
-    private var lanes: [(address: IPAddress, path: Path, socket: Int32)] = []
+    private var lanes: [(path: Path, socket: Int32)] = []
     private var numbers: [IPAddress: Int] = [:]
     private var engine = Engine(configuration: EngineConfiguration(), seed: Clock.seed(), now: Clock.now())
     private var tunnels = 0
@@ -44,7 +44,7 @@ struct Fleet {
             numbers[address] = lanes.count
             for port in [500, 4500] as [UInt16] {
                 let path = Path(local: Endpoint(address, port), remote: Endpoint(remote, port), isNATPort: port == 4500)
-                lanes.append((address, path, try Sockets.open(from: address, port: port, to: remote, port: port)))
+                lanes.append((path, try Sockets.open(from: address, port: port, to: remote, port: port)))
             }
         }
     }
@@ -131,7 +131,7 @@ struct Fleet {
         switch work {
         case .establish:
             var configuration = ConnectionConfiguration.bench(
-                options, local: lanes[tunnel * 2 % lanes.count].address, remote: remote)
+                options, local: lanes[tunnel * 2 % lanes.count].path.local.address, remote: remote)
             configuration.localID = .fqdn("gateway-\(tunnel).fleet.example")
             carryOut(engine.receive(.configure(id, configuration), now: now))
             carryOut(engine.receive(.initiate(id), now: now))
@@ -154,7 +154,7 @@ struct Fleet {
     }
 
     private mutating func receive(_ lane: Int) {
-        let (_, path, socket) = lanes[lane]
+        let (path, socket) = lanes[lane]
         while true {
             let count = recv(socket, &buffer, buffer.count, Int32(MSG_DONTWAIT))
             guard count > 0 else { return }

@@ -15,5 +15,5 @@ void clinux_wake_clear(int wake);
 // Names the calling thread, for `ps -L`: at most 15 bytes.
 void clinux_name_thread(const char *name);
 
-// The cores that the calling thread may run on.
+// The cores that the calling thread may run on; 1 where that cannot be told.
 int clinux_usable_cores(void);
