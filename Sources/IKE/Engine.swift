@@ -142,7 +142,15 @@ public struct Engine: Sendable {
     /// The connection no longer counts this SA as one of its own.
     mutating func withdraw(_ sa: inout IKESA) {
         dropFragments(&sa)
-        if case .halfOpen(let halfOpen) = sa.state { gate.remove(halfOpen.key) }
+        switch sa.state {
+        case .halfOpen(let halfOpen): gate.remove(halfOpen.key)
+        case .closed(_, let stranger?): gate.remove(stranger)
+        default: break
+        }
+        leaveConnection(sa)
+    }
+
+    mutating func leaveConnection(_ sa: IKESA) {
         guard let id = sa.connection else { return }
         connections[id]?.sas.remove(sa.spi)
         if let remoteID = sa.remoteID { directory.forget(sa.spi, PeerKey(id, remoteID)) }

@@ -125,9 +125,13 @@ struct InitTests {
         }
         #expect(pair.b.engine.halfOpenCount == 8)
         #expect(pair.b.engine.counters.cookiesDemanded == 12)
-        // Another client behind the same NAT has another port, and is not punished.
+        // Another client behind the same NAT has another port. For ten seconds it needs a cookie too, and no more.
         var path = first.path
         path.remote.port = 40_000
+        pair.give(.b, .datagram(first.bytes, path))
+        #expect(pair.b.engine.halfOpenCount == 8 && pair.b.engine.counters.cookiesDemanded == 13)
+        pair.network = []
+        pair.now = pair.now + .seconds(10)
         pair.give(.b, .datagram(first.bytes, path))
         #expect(pair.b.engine.halfOpenCount == 9)
         pair.network = []

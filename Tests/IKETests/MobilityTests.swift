@@ -1,4 +1,5 @@
 import Base
+import Cryptography
 import Testing
 
 @testable import IKE
@@ -90,6 +91,25 @@ import Testing
         // Silence ends it as it ends any other SA.
         #expect(pair.closed(.b).map(\.reason) == [.silence])
         #expect(pair.b.children.isEmpty)
+    }
+
+    /// Neither by one move nor by a second from the same place, which is as unproven as the first.
+    @Test func aSecondMoveProvesNoFirst() throws {
+        var pair = mobilePair()
+        var sa = try #require(pair.a.engine.table.only)
+        var random = SeededRandom(seed: [9])
+        pair.loses = { _ in true }
+        for port in [4500, 4501] as [UInt16] {
+            let sealed = sa.seal(.informational, messageID: sa.nextRequestID, isResponse: false, random: &random) {
+                $0.add(.updateSAAddresses)
+            }
+            sa.nextRequestID += 1
+            let path = Path(local: sa.path.remote, remote: Endpoint(Self.elsewhere, port), isNATPort: true)
+            pair.give(.b, .datagram([0, 0, 0, 0] + (try #require(sealed)), path))
+        }
+        #expect(pair.b.engine.table.only?.path.remote == Endpoint(Self.elsewhere, 4501))
+        #expect(pair.b.sending?.child.path.remote.address == Pair.addressA)
+        #expect(moves(pair, .b).isEmpty)
     }
 
     @Test func aFalseCookieEndsTheSA() throws {

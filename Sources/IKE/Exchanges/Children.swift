@@ -412,6 +412,7 @@ extension Engine {
         guard let place = sa.childIndex(old), sa.children[place].state == .replaced else { return false }
         sa.children[place].state = .installed
         sa.children[place].replacedUntil = nil
+        if sa.children[place].rekeyAt == .distantFuture { retryChildRekey(&sa, old) }
         if child.usesOutbound { add(.useOutbound(spiIn: old)) }
         emit(.childRekeyed(spiIn: old, previous: child.spiIn), sa)
         return true

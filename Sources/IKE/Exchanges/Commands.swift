@@ -38,6 +38,7 @@ extension Engine {
             with(spi) { engine, sa in
                 switch sa.state {
                 case .initSent, .authSent, .halfOpen: isUnderWay = true
+                case .established where sa.isProvisional: break
                 case .established:
                     isUnderWay = true
                     // The peer took a child away, or refused it, and left the IKE SA: only the child is missing.

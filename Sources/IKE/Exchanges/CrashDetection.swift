@@ -10,7 +10,9 @@ extension Engine {
 
     private func crashToken(spiI: UInt64, spiR: UInt64) -> [UInt8]? {
         guard let secret = configuration.crashDetectionSecret else { return nil }
-        return IntegrityAlgorithm.sha512.tag(key: secret, [KeySchedule.bytes(spiI), KeySchedule.bytes(spiR)])
+        // Of this shard: another does not know which of our SAs live.
+        let shard = KeySchedule.bytes(UInt64(configuration.shard))
+        return IntegrityAlgorithm.sha512.tag(key: secret, [KeySchedule.bytes(spiI), KeySchedule.bytes(spiR), shard])
     }
 
     /// The token to show to the sender of a message for an IKE SA that we do not have.

@@ -173,7 +173,8 @@ extension Engine {
                 let notify = Notify(.childSANotFound, protocolID: SecurityProtocol.esp, spi: rekey.spi)
                 return refuseChild(&sa, notify, messageID, path)
             }
-            guard sa.children[index].state == .installed else {
+            // What was replaced stays for a while: a peer that rekeys without end waits for that to go.
+            guard sa.children[index].state == .installed, sa.children.count < 2 * Child.most else {
                 return refuseChild(&sa, Notify(.temporaryFailure), messageID, path)
             }
             old = sa.children[index].spiIn

@@ -2,6 +2,10 @@ import Base
 
 /// The way of a datagram to the SA and the state that it is for.
 extension Engine {
+    /// Bytes of the largest first message that is looked at: it is kept until IKE_AUTH comes. RFC 7296 §2 asks for room
+    /// for 3,000.
+    public static let largestFirstContact = 4096
+
     /// Whether a datagram is, or pretends to be, the first message of a stranger: messages for IKE SAs that stand may be
     /// served before those. Looks at a few bytes only.
     public static func isFirstContact(_ datagram: [UInt8], _ path: Path) -> Bool {
@@ -160,7 +164,10 @@ extension Engine {
         switch sa.state {
         case .authSent(let sent): receiveAuthAnswer(&sa, sent, payloads)
         case .established, .rekeyed: receiveEstablishedAnswer(&sa, payloads)
-        case .deleting: if case .deleteIKE = sa.exchange { finishDeletion(&sa) } else { sa.exchange = nil }
+        case .deleting:
+            if case .deleteIKE = sa.exchange { return finishDeletion(&sa) }
+            if case .rekeyIKE(let rekey) = sa.exchange { deleteSuccessor(sa, rekey, payloads) }
+            sa.exchange = nil
         case .initSent, .halfOpen, .closed: break
         }
     }
@@ -171,6 +178,9 @@ extension Engine {
         var tag = message.suffix(8).reduce(0 as UInt64) { $0 << 8 | UInt64($1) }
         if let last = sa.lastAnswer, last.messageID == header.messageID {
             return try repeatAnswer(&sa, last, header, exchange, message, tag, path)
+        }
+        if case .closed = sa.state {
+            throw MessageError(.unexpected, "header SPI", at: 0, "\(exchange.name) for an IKE SA that is closed")
         }
         guard header.messageID == sa.nextPeerRequestID else {
             throw MessageError(

@@ -134,11 +134,17 @@ extension Engine {
         sa.request?.nextSend = now
         touchKeepalive(&sa)
         if before.remote.address == path.remote.address {
-            moveChildren(&sa)
+            // While a move is not proven, a further one is not either: the answer moves the children.
+            if !isCheckingRoute(sa) { moveChildren(&sa) }
         } else {
             // Whoever is really there must answer before ESP goes there: nobody points our traffic at others.
             plan(.checkRoute, &sa)
         }
+    }
+
+    private func isCheckingRoute(_ sa: IKESA) -> Bool {
+        if case .checkRoute = sa.exchange { return true }
+        return sa.tasks.contains(.checkRoute)
     }
 
     private mutating func moveChildren(_ sa: inout IKESA) {

@@ -12,8 +12,9 @@ extension Engine {
             let bytes = sa.seal(
                 exchange, messageID: messageID, isResponse: false, random: &random, capacity: capacity, build)
         else {
-            notice("an \(exchange.name) request could not be encrypted", sa)
-            return
+            let words = "Our \(exchange.name) request could not be encrypted, or is too large for its fragments."
+            if case .authSent = sa.state { return failAttempt(&sa, Failure(.protocolError, words)) }
+            return notice(words, sa)
         }
         send(&sa, exchange, messageID, bytes, giveUpAt: now + timeout)
     }

@@ -17,7 +17,7 @@ extension Engine {
         case .halfOpen(let halfOpen): consider(halfOpen.expiresAt, .halfOpenTimeout)
         case .rekeyed(let closeAt): consider(closeAt, .rekeyedTimeout)
         case .deleting(_, let closeAt): consider(closeAt, .closeTimeout)
-        case .closed(let forgetAt): consider(forgetAt, .forgetClosed)
+        case .closed(let forgetAt, _): consider(forgetAt, .forgetClosed)
         case .established:
             consider(sa.expiresAt, .expireIKE)
             // A provisional SA waits for the end of the collision that made it, and does nothing by itself.
@@ -65,7 +65,7 @@ extension Engine {
         case .halfOpen(let halfOpen): if halfOpen.expiresAt <= now { halfOpenTimedOut(&sa, halfOpen) }
         case .rekeyed(let closeAt): if closeAt <= now { discard(&sa, nil) }
         case .deleting(_, let closeAt): if closeAt <= now { finishDeletion(&sa) }
-        case .closed(let forgetAt): if forgetAt <= now { sa.isGone = true }
+        case .closed(let forgetAt, _): if forgetAt <= now { sa.isGone = true }
         case .established: fireEstablishedTimers(&sa)
         }
     }
@@ -113,7 +113,8 @@ extension Engine {
 
     /// The data path lets nothing through any more.
     mutating func childSpent(_ sa: inout IKESA, _ spiIn: UInt32) {
-        guard let index = sa.childIndex(spiIn), !sa.children[index].isLingering else { return }
+        guard let index = sa.childIndex(spiIn) else { return }
+        if sa.children[index].isLingering { return removeChild(&sa, spiIn, nil) }
         let words = "The child SA had carried all that it may before a rekey succeeded."
         childExpired(&sa, sa.children[index], words)
     }

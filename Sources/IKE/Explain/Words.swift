@@ -82,25 +82,27 @@ extension Engine {
         guard let first = offers.first else {
             return notice("\(path.remote) wants an IKE SA, but no connection is configured for this address")
         }
+        // Anyone can send such an offer: it is put into words as seldom as any notice, and not at any length.
+        guard notices.admit("", limit: configuration.noticesPerSecond, now: now) != nil else { return }
         let ours = offers.prefix(16).flatMap { Negotiation.wire($0.offers) }
+        let shown = theirs.worthTelling
         let failure = Failure(
             .noProposalChosen,
-            "\(path.remote.address) offered no phase-1 proposal that we accept. It offered \(theirs.summary); "
+            "\(path.remote.address) offered no phase-1 proposal that we accept. It offered \(shown.summary); "
                 + "we accept \(ours.summary). Nearest miss: "
-                + "\(Negotiation.difference(ours: ours, theirs: theirs)).")
+                + "\(Negotiation.difference(ours: ours, theirs: shown)).")
         connections[first.connection]?.lastFailure = failure
-        // Anyone can send such an offer, so that this is told as seldom as any notice.
-        guard notices.admit("", limit: configuration.noticesPerSecond, now: now) != nil else { return }
         add(.event(Event(.failed(failure), connection: first.connection)))
     }
 
     func rekeyOfferRefused(_ configuration: ConnectionConfiguration, _ theirs: [Proposal]) -> Failure {
         let ours = Negotiation.wire(configuration.ikeProposals)
+        let shown = theirs.worthTelling
         return Failure(
             .noProposalChosen,
-            "The peer's offer to rekey the IKE SA has nothing that we accept. It offered \(theirs.summary); "
+            "The peer's offer to rekey the IKE SA has nothing that we accept. It offered \(shown.summary); "
                 + "we accept \(ours.summary). "
-                + "Nearest miss: \(Negotiation.difference(ours: ours, theirs: theirs)).")
+                + "Nearest miss: \(Negotiation.difference(ours: ours, theirs: shown)).")
     }
 
     func rekeyRefused(_ sa: IKESA, _ configuration: ConnectionConfiguration, _ notify: Notify) -> Failure {
@@ -206,7 +208,8 @@ extension Engine {
                 + "have \(ppk.map { "'\($0.identity)'" } ?? "none"). Make the PPK identities agree.")
     }
 
-    /// As responder: nobody is configured with that name; and the connection that was most likely meant.
+    /// As responder: nobody is configured with that name; and the connection that was most likely meant. One whose peer
+    /// has an address is not blamed for what comes from another.
     func unknownPeer(
         _ sa: IKESA, _ identity: IKEIdentity, _ ours: IKEIdentity?, _ path: Path
     ) -> (ConnectionID?, Failure) {
@@ -243,7 +246,8 @@ extension Engine {
                 "'\(configuration.name)' is not configured for our address \(path.local.address), where "
                 + "\(remote) calls."
         }
-        return (blamed, Failure(.authenticationFailed, words))
+        let isElsewhere = configuration.remoteAddress.map { $0 != remote } ?? false
+        return (isElsewhere ? nil : blamed, Failure(.authenticationFailed, words))
     }
 
     func authDisbelieved(_ sa: IKESA, _ notify: Notify) -> Failure {
@@ -311,7 +315,7 @@ extension Engine {
         _ terms: ChildConfiguration, _ theirs: [Proposal], usesGroups: Bool
     ) -> Failure {
         let ours = Negotiation.wire(terms.espProposals, spi: 0, withGroups: usesGroups)
-        var shown = theirs
+        var shown = theirs.worthTelling
         if !usesGroups {
             for index in shown.indices { shown[index].transforms.removeAll { $0.type == Transform.Kind.group } }
         }

@@ -78,10 +78,13 @@ extension Engine {
         }
     }
 
-    /// Whether we know of no other SA with this peer, which INITIAL_CONTACT says (RFC 7296 §2.4).
+    /// Whether we know of no other SA between the two identities, of whatever connection, which INITIAL_CONTACT says
+    /// (RFC 7296 §2.4).
     private func isOnlyContact(_ sa: IKESA, _ configuration: ConnectionConfiguration) -> Bool {
-        guard let id = sa.connection, let remoteID = Directory.expectedIdentity(configuration) else { return false }
-        return directory.sas(of: PeerKey(id, remoteID)).isEmpty
+        guard let remoteID = Directory.expectedIdentity(configuration) else { return false }
+        return directory.candidates(identity: remoteID).allSatisfy { other in
+            directory.sas(of: PeerKey(other, remoteID)).allSatisfy { table[$0].map { $0.localID != sa.localID } ?? true }
+        }
     }
 
     mutating func receiveAuthAnswer(_ sa: inout IKESA, _ sent: AuthSent, _ payloads: Payloads) {

@@ -7,14 +7,15 @@ extension Engine {
     mutating func beginDeletion(_ sa: inout IKESA, _ failure: Failure?) {
         guard sa.isEstablished || isReplaced(sa) else { return }
         let closeAt = now + configuration.closeTimeout
+        // Before the child that it waits for goes.
+        if let reply = sa.pendingReply {
+            sa.pendingReply = nil
+            answer(&sa, reply.exchange, reply.messageID, reply.path) { $0.add(.temporaryFailure) }
+        }
         if failure?.reason == .requested {
             retireAllChildren(&sa, failure, until: closeAt)
         } else {
             removeAllChildren(&sa, failure)
-        }
-        if let reply = sa.pendingReply {
-            sa.pendingReply = nil
-            answer(&sa, reply.exchange, reply.messageID, reply.path) { $0.add(.temporaryFailure) }
         }
         if case .rekeyIKE(let rekey) = sa.exchange, let collision = rekey.collision {
             with(collision.product) { $0.beginDeletion(&$1, nil) }

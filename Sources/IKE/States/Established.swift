@@ -59,9 +59,14 @@ extension Engine {
         guard let id = sa.connection, let remoteID = sa.remoteID else { return }
         let failure = Failure(.replaced, "A newer IKE SA with the same peer has taken its place.")
         for spi in directory.sas(of: PeerKey(id, remoteID)) where spi != sa.spi {
-            guard let other = table[spi], other.isEstablished, !other.isProvisional else { continue }
+            guard let other = table[spi], !other.isProvisional else { continue }
             // A peer that calls after our SA was up and says that it knows of none has lost its memory.
             let hasForgotten = hasInitialContact && arrivedAt.map { $0 > other.establishedAt } == true
+            guard other.isEstablished else {
+                // Our DELETE would find nobody who knows of the SA.
+                if hasForgotten, case .deleting = other.state { with(spi) { $0.finishDeletion(&$1) } }
+                continue
+            }
             let areCrossing =
                 other.isInitiator != sa.isInitiator && now - other.establishedAt < .seconds(30) && !hasForgotten
             guard areCrossing else {

@@ -29,6 +29,9 @@ extension Engine {
     ) throws(MessageError) {
         let key = HalfOpenGate.Key(spi: header.initiatorSPI, remote: path.remote)
         if let known = gate.answered[key] { return repeatInitAnswer(known, message, path) }
+        guard message.count <= Self.largestFirstContact else {
+            throw .malformed("header length", at: 24, "a first message of \(message.count) bytes")
+        }
         guard !table.contains(header.initiatorSPI) else {
             throw MessageError(.misbehaved, "header SPI", at: 0, "our own first message came back")
         }
@@ -64,7 +67,7 @@ extension Engine {
         } catch {
             throw MessageError(.incompatible, "KE", at: 0, "\(error)")
         }
-        var sa = IKESA(spi: newIKESPI(), isInitiator: false, path: path, state: .closed(forgetAt: now))
+        var sa = IKESA(spi: newIKESPI(), isInitiator: false, path: path, state: .closed(forgetAt: now, stranger: nil))
         sa.peerSPI = header.initiatorSPI
         sa.suite = suite
         sa.nat.isForced = connections[connection]?.configuration.forceUDPEncapsulation ?? false
@@ -105,14 +108,19 @@ extension Engine {
         _ payloads: Payloads, _ nonce: [UInt8], _ key: HalfOpenGate.Key, _ header: Header, _ path: Path
     ) -> Admission {
         let limit = configuration.maximumHalfOpenPerEndpoint
-        guard gate.count < configuration.maximumHalfOpen, gate.count(of: key.remote, isProven: true) < limit,
+        // Whatever others fill up, a peer that is configured by its address has some room left.
+        let isKnown = directory.connection(at: key.remote.address) != nil
+        let most = configuration.maximumHalfOpen + (isKnown ? configuration.maximumHalfOpen / 16 : 0)
+        guard gate.count < most, gate.count(of: key.remote, isProven: true) < limit,
             gate.count < configuration.maximumHalfOpen / 2
                 || gate.count(at: key.remote.address) < configuration.maximumHalfOpen / 16
         else {
             counters.droppedHalfOpen += 1
             return .refused
         }
-        if gate.count < configuration.cookieThreshold, gate.count(of: key.remote, isProven: false) < limit {
+        if gate.count < configuration.cookieThreshold, gate.count(of: key.remote, isProven: false) < limit,
+            !gate.demandsCookies(now: now)
+        {
             return .unproven
         }
         if let cookie = payloads.notify(.cookie),
@@ -311,7 +319,12 @@ extension Engine {
         answer(&sa, .ikeAuth, 1, path) { $0.add(.authenticationFailed) }
         if let connection {
             connections[connection]?.lastFailure = failure
-            add(.event(Event(.failed(failure), connection: connection, ikeSA: sa.id)))
+            // Where a peer may be anywhere, anyone can come, as often as he likes.
+            if connections[connection]?.configuration.remoteAddress != nil
+                || notices.admit("", limit: configuration.noticesPerSecond, now: now) != nil
+            {
+                add(.event(Event(.failed(failure), connection: connection, ikeSA: sa.id)))
+            }
         } else {
             notice(failure.explanation, sa)
         }
@@ -321,13 +334,16 @@ extension Engine {
     /// Keeps the last answer for a while, and nothing else.
     mutating func close(_ sa: inout IKESA) {
         dropProvisional(sa)
-        withdraw(&sa)
+        dropFragments(&sa)
+        leaveConnection(sa)
+        var stranger: HalfOpenGate.Key?
+        if case .halfOpen(let halfOpen) = sa.state { stranger = halfOpen.key }
         sa.connection = nil
         sa.tasks = []
         sa.request = nil
         sa.exchange = nil
         sa.pendingReply = nil
-        sa.state = .closed(forgetAt: now + configuration.closedLinger)
+        sa.state = .closed(forgetAt: now + configuration.closedLinger, stranger: stranger)
     }
 
     private mutating func answerFirstChild(

@@ -54,6 +54,8 @@ struct IKESA: Sendable, Codable {
     var children: [Child] = []
     /// Set on the product of the peer's rekey while ours is out: the SA that it is to replace if the peer wins.
     var predecessor: UInt64?
+    /// The peer's rekeys of this IKE SA and those before it; nil where there were none lately.
+    var peerRekeys: PeerRekeys?
     /// No longer in the table after this turn.
     var isGone = false
 
@@ -96,6 +98,30 @@ struct IKESA: Sendable, Codable {
     }
 }
 
+/// How often the peer has replaced the IKE SA in a while: each that was replaced stays for a minute.
+struct PeerRekeys: Sendable, Codable, Hashable {
+    var since: Tick
+    var count: Int
+
+    static let most = 8
+    static let window = Tick.Span.seconds(10)
+}
+
+extension IKESA {
+    func admitsRekey(now: Tick) -> Bool {
+        guard let peerRekeys, now - peerRekeys.since < PeerRekeys.window else { return true }
+        return peerRekeys.count < PeerRekeys.most
+    }
+
+    mutating func noteRekey(now: Tick) {
+        if let known = peerRekeys, now - known.since < PeerRekeys.window {
+            peerRekeys = PeerRekeys(since: known.since, count: known.count + 1)
+        } else {
+            peerRekeys = PeerRekeys(since: now, count: 1)
+        }
+    }
+}
+
 /// What we know of address translators between us and the peer (RFC 7296 §2.23).
 struct NATState: Sendable, Codable, Hashable {
     var isBehindNAT = false
@@ -126,8 +152,9 @@ enum State: Sendable, Codable {
     case rekeyed(closeAt: Tick)
     /// Our DELETE is out or waits for its turn. Without a failure nobody is told of the end (a replaced SA).
     case deleting(Failure?, closeAt: Tick)
-    /// Nothing is left but the last answer, for a peer that did not hear it.
-    case closed(forgetAt: Tick)
+    /// Nothing is left but the last answer, for a peer that did not hear it. One that never proved who it is goes on
+    /// counting as a stranger.
+    case closed(forgetAt: Tick, stranger: HalfOpenGate.Key?)
 }
 
 /// A request of ours that is not answered yet.

@@ -8,6 +8,8 @@ struct InitSent: Sendable, Codable {
     var groupsTried: [DHGroup]
     var nonce: [UInt8]
     var cookie: [UInt8] = []
+    /// Copies of earlier first messages that may still be answered with a cookie of their own; nil for none.
+    var staleCookies: Int?
     /// COOKIE and INVALID_KE_PAYLOAD that we have followed; bounded, because anyone can send them.
     var restarts = 0
     var startedAt: Tick
@@ -78,7 +80,7 @@ extension Engine {
             guard (1...64).contains(cookie.data.count) else {
                 throw .malformed("COOKIE", at: 0, "\(cookie.data.count) bytes; RFC 7296 wants 1 to 64")
             }
-            return restartInit(&sa, sent) { $0.cookie = cookie.data }
+            return takeCookie(&sa, sent, cookie.data)
         }
         if let refused = payloads.notify(.invalidKEPayload) { return try changeGroup(&sa, sent, refused, path) }
         if let error = payloads.firstError { return rememberUnauthenticated(error, &sa, path) }
@@ -133,6 +135,22 @@ extension Engine {
                 nonceI: sent.nonce, nonceR: nonce, spiIn: 0, offered: [],
                 isChildless: configuration.prefersChildless && payloads.has(.childlessSupported),
                 hashes: SignatureHashes.of(payloads), usesPPK: usesPPK))
+    }
+
+    /// Follows a demand, once: what answers an earlier copy must not change the message that AUTH will be about.
+    private mutating func takeCookie(_ sa: inout IKESA, _ sent: InitSent, _ cookie: [UInt8]) {
+        guard cookie != sent.cookie else { return counters.count(.unexpected) }
+        if let stale = sent.staleCookies, stale > 0 {
+            var sent = sent
+            sent.staleCookies = stale - 1
+            sa.state = .initSent(sent)
+            return counters.count(.unexpected)
+        }
+        let copies = sa.request?.retransmissions ?? 0
+        restartInit(&sa, sent) {
+            $0.cookie = cookie
+            $0.staleCookies = copies
+        }
     }
 
     /// Begins anew with a cookie or another group (RFC 7296 §2.6, §2.7).

@@ -48,24 +48,12 @@ extension Engine {
             return ikeRekeyRefused(&sa, rekey, configuration, error)
         }
         do throws(MessageError) {
-            let answer = try payloads.require(payloads.proposals, "SA")
-            let nonce = try payloads.require(payloads.nonce, "Nonce")
-            let keyExchange = try payloads.require(payloads.keyExchange, "KE")
-            let chosen = try Negotiation.checkAnswer(answer, against: rekey.offered)
-            guard
-                let choice = Negotiation.choose(configuration.ikeProposals, from: [chosen], keyExchangeGroup: nil),
-                choice.suite.group == rekey.keyPair.group, keyExchange.group == choice.suite.group.rawValue,
-                let peerSPI = Self.ikeSPI(chosen.spi)
-            else {
-                throw MessageError(.misbehaved, "SA", at: 0, "the answer \([chosen].summary) is no complete choice")
-            }
-            var new = try replacement(
-                sa, spi: rekey.spi, peerSPI: peerSPI, isInitiator: true, choice.suite, rekey.keyPair,
-                keyExchange.value, nonceI: rekey.nonce, nonceR: nonce)
+            let made = try successor(sa, rekey, configuration, payloads)
+            var new = made.sa
             beginLife(&new, configuration)
             takeCrashToken(&new, payloads)
             if let collision = rekey.collision {
-                if collision.weLose(ourNonces: [rekey.nonce, nonce]), isAlive(collision.product) {
+                if collision.weLose(ourNonces: [rekey.nonce, made.nonce]), isAlive(collision.product) {
                     // Ours is the redundant one: delete it, and go on with the peer's (RFC 7296 §2.8.2).
                     beginDeletion(&new, nil)
                     settle(new)
@@ -84,6 +72,38 @@ extension Engine {
             ikeRekeyFailed(
                 &sa, rekey, Failure(.protocolError, "The peer's answer makes no new IKE SA: \(error)."))
         }
+    }
+
+    /// The IKE SA that the peer's answer makes, and the peer's nonce.
+    private func successor(
+        _ sa: IKESA, _ rekey: IKERekey, _ configuration: ConnectionConfiguration, _ payloads: Payloads
+    ) throws(MessageError) -> (sa: IKESA, nonce: [UInt8]) {
+        let answer = try payloads.require(payloads.proposals, "SA")
+        let nonce = try payloads.require(payloads.nonce, "Nonce")
+        let keyExchange = try payloads.require(payloads.keyExchange, "KE")
+        let chosen = try Negotiation.checkAnswer(answer, against: rekey.offered)
+        guard
+            let choice = Negotiation.choose(configuration.ikeProposals, from: [chosen], keyExchangeGroup: nil),
+            choice.suite.group == rekey.keyPair.group, keyExchange.group == choice.suite.group.rawValue,
+            let peerSPI = Self.ikeSPI(chosen.spi)
+        else {
+            throw MessageError(.misbehaved, "SA", at: 0, "the answer \([chosen].summary) is no complete choice")
+        }
+        let new = try replacement(
+            sa, spi: rekey.spi, peerSPI: peerSPI, isInitiator: true, choice.suite, rekey.keyPair, keyExchange.value,
+            nonceI: rekey.nonce, nonceR: nonce)
+        return (new, nonce)
+    }
+
+    /// An IKE SA that ends while our rekey of it is out: for the peer its successor lives, and has the children. What was
+    /// made is deleted (RFC 7296 §1.4.1).
+    mutating func deleteSuccessor(_ sa: IKESA, _ rekey: IKERekey, _ payloads: Payloads) {
+        guard let configuration = configuration(of: sa),
+            var new = try? successor(sa, rekey, configuration, payloads).sa
+        else { return }
+        beginLife(&new, configuration)
+        beginDeletion(&new, nil)
+        settle(new)
     }
 
     private mutating func ikeRekeyRefused(
@@ -122,6 +142,10 @@ extension Engine {
             answer(&sa, .createChildSA, messageID, path) { $0.add(.temporaryFailure) }
             return checkPeerAgain(&sa)
         }
+        // One collision at a time, and no more successors than a peer in its right mind asks for.
+        guard !hasMetCollision(sa), sa.admitsRekey(now: now) else {
+            return answer(&sa, .createChildSA, messageID, path) { $0.add(.temporaryFailure) }
+        }
         let keyExchange = try payloads.require(payloads.keyExchange, "KE")
         guard
             let choice = Negotiation.choose(
@@ -141,6 +165,7 @@ extension Engine {
         } catch {
             throw MessageError(.incompatible, "KE", at: 0, "\(error)", answer: .temporaryFailure)
         }
+        sa.noteRekey(now: now)
         let nonceR = newNonce()
         var new = try replacement(
             sa, spi: newIKESPI(), peerSPI: peerSPI, isInitiator: false, suite, keyPair, keyExchange.value,
@@ -163,6 +188,11 @@ extension Engine {
         // Both rekey at once: the nonces decide when our answer comes (RFC 7296 §2.8.2).
         rekey.collision = Collision(product: spi, lowestNonce: Collision.lower(nonceI, nonceR))
         sa.exchange = .rekeyIKE(rekey)
+    }
+
+    private func hasMetCollision(_ sa: IKESA) -> Bool {
+        guard case .rekeyIKE(let rekey) = sa.exchange, let collision = rekey.collision else { return false }
+        return isAlive(collision.product)
     }
 
     /// RFC 7296 §2.25.2: an IKE SA that makes, rekeys or deletes a child of ours is not replaced meanwhile.
@@ -205,6 +235,7 @@ extension Engine {
         new.localID = old.localID
         new.remoteID = old.remoteID
         new.authenticated = old.authenticated
+        new.peerRekeys = old.peerRekeys
         return new
     }
 

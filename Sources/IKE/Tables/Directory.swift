@@ -8,8 +8,6 @@ struct Connection: Sendable {
     var credentials: Result<Credentials, CertificateFault>?
     var sas = FewSPIs.none
     var lastFailure: Failure?
-    /// What the last negotiation was about, for ``ConnectionExplanation``.
-    var lastPeerOffer: String?
 }
 
 /// A peer of one connection, by the identity that it proved.

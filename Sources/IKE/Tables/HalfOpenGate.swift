@@ -4,7 +4,7 @@ import Cryptography
 /// The door for strangers: cookies, limits, and which IKE_SA_INIT we have answered already (RFC 7296 §2.1, §2.6).
 struct HalfOpenGate: Sendable {
     /// A first message is known by its sender and the SPI that it chose.
-    struct Key: Hashable, Sendable {
+    struct Key: Hashable, Sendable, Codable {
         var spi: UInt64
         var remote: Endpoint
     }
@@ -22,7 +22,8 @@ struct HalfOpenGate: Sendable {
     private var proven: Set<Key> = []
     private var unprovenPerEndpoint: [Endpoint: Int] = [:]
     private var provenPerEndpoint: [Endpoint: Int] = [:]
-    private var perAddress: [IPAddress: Int] = [:]
+    private var perHost: [IPAddress: Int] = [:]
+    private var lastDemand: Tick?
     private var current: CookieSecret?
     private var previous: CookieSecret?
     private static let secretLifetime = Tick.Span.seconds(60)
@@ -32,7 +33,19 @@ struct HalfOpenGate: Sendable {
     func count(of remote: Endpoint, isProven: Bool) -> Int {
         (isProven ? provenPerEndpoint : unprovenPerEndpoint)[remote] ?? 0
     }
-    func count(at address: IPAddress) -> Int { perAddress[address] ?? 0 }
+    /// Those of one host. Of IPv6, one host has a /64 to choose addresses from.
+    func count(at address: IPAddress) -> Int { perHost[Self.host(address)] ?? 0 }
+
+    private static func host(_ address: IPAddress) -> IPAddress {
+        guard !address.isIPv4, let network = IPPrefix(address, length: 64) else { return address }
+        return network.first
+    }
+
+    /// For a while after a cookie was demanded everyone needs one. Otherwise a second copy of a message whose first got
+    /// a demand might be taken without one, and its sender, who follows the demand, could not know which of its messages
+    /// the answer is about (RFC 7296 §2.6, §2.15).
+    func demandsCookies(now: Tick) -> Bool { lastDemand.map { now - $0 < Self.demandLife } ?? false }
+    private static let demandLife = Tick.Span.seconds(10)
 
     mutating func add(_ key: Key, _ spi: UInt64, isProven: Bool = false) {
         guard answered.updateValue(spi, forKey: key) == nil else { return }
@@ -42,7 +55,7 @@ struct HalfOpenGate: Sendable {
         } else {
             unprovenPerEndpoint[key.remote, default: 0] += 1
         }
-        perAddress[key.remote.address, default: 0] += 1
+        perHost[Self.host(key.remote.address), default: 0] += 1
     }
 
     mutating func remove(_ key: Key) {
@@ -52,7 +65,7 @@ struct HalfOpenGate: Sendable {
         } else {
             Self.take(one: key.remote, from: &unprovenPerEndpoint)
         }
-        Self.take(one: key.remote.address, from: &perAddress)
+        Self.take(one: Self.host(key.remote.address), from: &perHost)
     }
 
     private static func take<Place: Hashable>(one place: Place, from counts: inout [Place: Int]) {
@@ -62,6 +75,7 @@ struct HalfOpenGate: Sendable {
 
     /// A cookie that only this sender can give back; nothing is kept for it.
     mutating func cookie(nonce: [UInt8], _ key: Key, now: Tick, random: inout SeededRandom) -> [UInt8] {
+        lastDemand = now
         let secret = freshSecret(now: now, random: &random)
         return [secret.number] + Self.tag(secret.key, nonce, key)
     }

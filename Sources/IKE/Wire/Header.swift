@@ -4,7 +4,6 @@ import Base
 struct Header: Hashable, Sendable {
     static let length = 28
     static let initiatorFlag: UInt8 = 0x08
-    static let versionFlag: UInt8 = 0x10
     static let responseFlag: UInt8 = 0x20
     /// Bytes of the largest message that we read or write: one UDP datagram.
     static let largestMessage = 65_507

@@ -64,23 +64,9 @@ struct Transform: Hashable, Sendable, Codable {
         let keyed = keyLength.map { "\($0)" } ?? ""
         switch type {
         case Kind.encryption:
-            let known: [UInt16: String] = [
-                2: "des", 3: "3des", 11: "null", 12: "aes" + keyed, 13: "aes\(keyed)ctr", 14: "aes\(keyed)ccm8",
-                15: "aes\(keyed)ccm12", 16: "aes\(keyed)ccm16", 18: "aes\(keyed)gcm8", 19: "aes\(keyed)gcm12",
-                20: "aes\(keyed)gcm16", 23: "camellia" + keyed, 28: "chacha20poly1305",
-            ]
-            return known[id] ?? "encr#\(id)"
-        case Kind.prf:
-            let known: [UInt16: String] = [
-                1: "prfmd5", 2: "prfsha1", 4: "prfaesxcbc", 5: "prfsha256", 6: "prfsha384", 7: "prfsha512",
-                8: "prfaescmac",
-            ]
-            return known[id] ?? "prf#\(id)"
-        case Kind.integrity:
-            let known: [UInt16: String] = [
-                0: "none", 1: "md5", 2: "sha1", 5: "aesxcbc", 8: "aescmac", 12: "sha256", 13: "sha384", 14: "sha512",
-            ]
-            return known[id] ?? "integ#\(id)"
+            return Self.ciphers[id].map { "\($0.head)\($0.isKeyed ? keyed : "")\($0.tail)" } ?? "encr#\(id)"
+        case Kind.prf: return Self.prfs[id] ?? "prf#\(id)"
+        case Kind.integrity: return Self.integrities[id] ?? "integ#\(id)"
         case Kind.group:
             return id == 0 ? "none" : DHGroup(rawValue: id)?.name ?? "group\(id)"
         case Kind.sequenceNumbers:
@@ -89,6 +75,20 @@ struct Transform: Hashable, Sendable, Codable {
             return "transform\(type)#\(id)"
         }
     }
+
+    /// The name before and after the key length, which some have none of.
+    private static let ciphers: [UInt16: (head: String, isKeyed: Bool, tail: String)] = [
+        2: ("des", false, ""), 3: ("3des", false, ""), 11: ("null", false, ""), 12: ("aes", true, ""),
+        13: ("aes", true, "ctr"), 14: ("aes", true, "ccm8"), 15: ("aes", true, "ccm12"), 16: ("aes", true, "ccm16"),
+        18: ("aes", true, "gcm8"), 19: ("aes", true, "gcm12"), 20: ("aes", true, "gcm16"), 23: ("camellia", true, ""),
+        28: ("chacha20poly1305", false, ""),
+    ]
+    private static let prfs: [UInt16: String] = [
+        1: "prfmd5", 2: "prfsha1", 4: "prfaesxcbc", 5: "prfsha256", 6: "prfsha384", 7: "prfsha512", 8: "prfaescmac",
+    ]
+    private static let integrities: [UInt16: String] = [
+        0: "none", 1: "md5", 2: "sha1", 5: "aesxcbc", 8: "aescmac", 12: "sha256", 13: "sha384", 14: "sha512",
+    ]
 
     static func typeName(_ type: UInt8) -> String {
         switch type {
@@ -125,6 +125,15 @@ struct Proposal: Hashable, Sendable, Codable {
 extension Sequence where Element == Proposal {
     /// All proposals in words, separated by commas.
     var summary: String { map(\.summary).joined(separator: ", ") }
+
+    /// As much of a peer's offer as a sentence bears: honest ones are shorter.
+    var worthTelling: [Proposal] {
+        prefix(8).map { proposal in
+            var proposal = proposal
+            proposal.transforms = Array(proposal.transforms.prefix(24))
+            return proposal
+        }
+    }
 }
 
 extension Proposal {

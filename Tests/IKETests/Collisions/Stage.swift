@@ -208,7 +208,7 @@ struct Stage {
     private mutating func words(_ sa: IKESA, _ side: Pair.Side) -> String {
         var words = sa.isProvisional ? "provisional" : sa.state.name
         switch sa.state {
-        case .rekeyed(let tick), .deleting(_, let tick), .closed(let tick): words += " until \(seconds(tick))"
+        case .rekeyed(let tick), .deleting(_, let tick), .closed(let tick, _): words += " until \(seconds(tick))"
         default: break
         }
         if let exchange = sa.exchange { words += " asks \(self.words(exchange, sa, side))" }
