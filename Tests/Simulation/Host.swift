@@ -19,6 +19,8 @@ final class Host {
     var isUp = true
     /// How often it has been started: what is planned for an earlier life does not touch a later one.
     var starts = 0
+    /// When it was started last, by the world's clock.
+    var startedAt: Tick
     var frozenUntil: Tick?
     /// What came in while it was frozen.
     var socketBuffer: [Packet] = []
@@ -29,6 +31,10 @@ final class Host {
     var routesOf: [String: [TunnelRoute]] = [:]
     var routes: [TunnelRoute] { routesOf.sorted { $0.key < $1.key }.flatMap(\.value) }
     var ledger = Ledger()
+    /// Tunnels that have been up in this life.
+    var everUp: Set<Int> = []
+    /// SAs by which a peer has just called for the first time in its life: nothing of its earlier lives may stay.
+    var firstCalls: [(spi: UInt64, peerStartedAt: Tick)] = []
     /// Children that the data path lost with their interface, which the engine does not know yet.
     var orphans: Set<UInt32> = []
     var refusesNextInstall = false
@@ -49,12 +55,18 @@ final class Host {
         name = Scenario.names[index]
         self.address = address
         knownAddress = address
+        startedAt = now
         engine = Engine(configuration: EngineConfiguration(), seed: seed + [0], now: now)
         supervisor = Supervisor(seed: seed + [1], now: now)
     }
 
     /// Forgets everything, as a crash does.
-    func start(seed: [UInt8], now: Tick) {
+    ///
+    /// - Parameters:
+    ///   - now: by the host's clock.
+    ///   - startedAt: the same moment by the world's.
+    func start(seed: [UInt8], now: Tick, startedAt: Tick) {
+        self.startedAt = startedAt
         engine = Engine(configuration: EngineConfiguration(), seed: seed + [0], now: now)
         supervisor = Supervisor(seed: seed + [1], now: now)
         knownAddress = address
@@ -67,6 +79,8 @@ final class Host {
         links = [:]
         routesOf = [:]
         ledger = Ledger()
+        everUp = []
+        firstCalls = []
         orphans = []
         refusesNextInstall = false
         isStopping = false
@@ -102,31 +116,44 @@ final class Host {
 
 /// What the engine has begun and not yet ended, by its own words; see ``IKE/Engine``.
 struct Ledger {
+    /// An IKE SA that is up, or being deleted.
+    struct SA {
+        var connection: ConnectionID?
+        /// When it was established or rekeyed, by the world's clock.
+        var since: Tick
+    }
+
     private(set) var attempts: Set<UInt64> = []
-    private(set) var sas: Set<UInt64> = []
+    private(set) var sas: [UInt64: SA] = [:]
     private(set) var children: Set<UInt32> = []
 
     var isEmpty: Bool { attempts.isEmpty && sas.isEmpty && children.isEmpty }
 
     /// Books an event; what is wrong with it, if anything is.
-    mutating func note(_ event: Event) -> String? {
+    mutating func note(_ event: Event, now: Tick) -> String? {
         guard let spi = event.ikeSA?.spi else { return nil }
         switch event.kind {
         case .connecting: attempts.insert(spi)
         case .ikeEstablished:
             attempts.remove(spi)
-            if !sas.insert(spi).inserted { return "the engine says twice that an IKE SA is established" }
+            if !add(spi, event, now) { return "the engine says twice that an IKE SA is established" }
         case .ikeRekeyed(_, let previous):
-            if sas.remove(previous.spi) == nil { return "the engine has rekeyed an IKE SA that it never established" }
-            if !sas.insert(spi).inserted { return "the engine has rekeyed to an IKE SA that was established before" }
+            if sas.removeValue(forKey: previous.spi) == nil {
+                return "the engine has rekeyed an IKE SA that it never established"
+            }
+            if !add(spi, event, now) { return "the engine has rekeyed to an IKE SA that was established before" }
         case .ikeClosed:
-            if sas.remove(spi) == nil { return "the engine closes an IKE SA that is not established" }
+            if sas.removeValue(forKey: spi) == nil { return "the engine closes an IKE SA that is not established" }
         case .failed: attempts.remove(spi)
         case .childEstablished(let spiIn), .childRekeyed(let spiIn, _):
             if !children.contains(spiIn) { return "the engine speaks of a child that is not installed" }
         case .childClosed, .answered, .retransmitted, .peerMoved, .moved, .notice: break
         }
         return nil
+    }
+
+    private mutating func add(_ spi: UInt64, _ event: Event, _ now: Tick) -> Bool {
+        sas.updateValue(SA(connection: event.connection, since: now), forKey: spi) == nil
     }
 
     mutating func installed(_ spiIn: UInt32) -> Bool { children.insert(spiIn).inserted }

@@ -121,6 +121,8 @@ extension World {
         isExam = true
         let start = now
         trafficPause = .milliseconds(40)
+        // Packets overtake each other, and are overtaken by IKE, also where none is lost.
+        for tunnel in scenario.tunnels { weather[tunnel].espJitter = .milliseconds(60) }
         run(.seconds(2))
         for (a, b) in [(Transition.Phase.child, Transition.Phase.child), (.ike, .ike), (.both, .both), (.child, .ike)] {
             for tunnel in scenario.tunnels {
@@ -133,6 +135,7 @@ extension World {
         trafficPause = nil
         run(.seconds(1))
         isExam = false
+        for tunnel in scenario.tunnels { weather[tunnel].espJitter = .zero }
         let missing = reference.missing(since: start, until: now - .milliseconds(100))
         if let first = missing.first {
             let packet = reference.sent[first]

@@ -11,6 +11,11 @@ struct Packet {
     var ipLength: Int { bytes.count + (isBareESP ? 20 : 28) }
     /// Made or repeated by the attacker.
     var isForged = false
+
+    /// ESP, bare or in UDP, where IKE has a marker of zeros in front (RFC 3948 §2.2).
+    var isESP: Bool {
+        isBareESP || (source.port == 4500 || destination.port == 4500) && bytes.prefix(4).contains { $0 != 0 }
+    }
 }
 
 /// How one tunnel's path behaves, each packet on its own.
@@ -19,6 +24,8 @@ struct Weather {
     var doublingPercent = 0
     var delay = Tick.Span.milliseconds(10)
     var jitter = Tick.Span.zero
+    /// What ESP may be late beside: it may overtake IKE and be overtaken by it.
+    var espJitter = Tick.Span.zero
     /// Bytes of the largest IP packet.
     var mtu: Int
     /// Nothing passes towards the endpoint.

@@ -61,7 +61,7 @@ extension World {
     func checkEvent(_ host: Host, _ event: Event) {
         switch event.kind {
         case .peerMoved(let path), .moved(let path): checkPath(host, path)
-        case .ikeEstablished:
+        case .ikeEstablished(let summary):
             guard let name = event.connection.flatMap({ host.supervisor.tunnel(of: $0) }),
                 let tunnel = scenario.tunnels.first(where: { Scenario.tunnelName($0) == name })
             else { break }
@@ -71,12 +71,30 @@ extension World {
             if !reference.mayEstablish(tunnel, now: now) {
                 fail("\(name) is established, and the ends have other keys")
             }
+            host.everUp.insert(tunnel)
+            let peer = hosts[host.index == 0 ? tunnel + 1 : 0]
+            if !summary.isInitiator, !peer.everUp.contains(tunnel), let spi = event.ikeSA?.spi {
+                host.firstCalls.append((spi, peer.startedAt))
+            }
         case .failed(let failure), .ikeClosed(let failure), .childClosed(_, let failure):
             if isExam { fail("on a fair network \(host.name) reports: \(failure)") }
         case .retransmitted(let exchange, _):
             if isExam { fail("on a fair network \(host.name) has to send \(exchange) again") }
         default: break
         }
+    }
+
+    /// A peer that starts says so with its first call (INITIAL_CONTACT, RFC 7296 §2.4), and what we had with its
+    /// earlier lives goes at once, not when somebody finds it dead.
+    func checkFirstCalls(_ host: Host) {
+        for call in host.firstCalls {
+            guard let connection = host.ledger.sas[call.spi]?.connection else { continue }
+            let isOld = host.ledger.sas.contains {
+                $0.key != call.spi && $0.value.connection == connection && $0.value.since < call.peerStartedAt
+            }
+            if isOld { fail("\(host.name) keeps an IKE SA that its peer has said to have forgotten") }
+        }
+        host.firstCalls = []
     }
 
     /// For a second after a loss the supervisor waits for the reason.

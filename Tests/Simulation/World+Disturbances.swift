@@ -28,12 +28,12 @@ extension World {
             let host = hosts[index]
             guard isListening(host), let child = host.interface(of: tunnel).flatMap({ host.dataPath.sending($0) })
             else { return }
-            receive(host, IKE.Input.childExhausted(spiIn: child.sa.spiIn))
+            tell(host, .exhausted, child)
         case .spend(let index, let tunnel):
             let host = hosts[index]
             guard isListening(host), let child = host.interface(of: tunnel).flatMap({ host.dataPath.sending($0) })
             else { return }
-            receive(host, IKE.Input.childSpent(spiIn: child.sa.spiIn))
+            tell(host, .spent, child)
         case .burst(let tunnel, let count):
             for _ in 0..<count where failure == nil {
                 sendData(hosts[0], tunnel)
@@ -121,7 +121,7 @@ extension World {
             fail("\(host.name) was stopped in order and has not finished")
         }
         story.tell(now, "\(host.name) starts")
-        host.start(seed: dice.bytes(8), now: clock(host))
+        host.start(seed: dice.bytes(8), now: clock(host), startedAt: now)
         configure(host)
     }
 

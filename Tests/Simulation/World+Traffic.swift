@@ -59,7 +59,8 @@ extension World {
         }
         story.tell(now, packet, from: index, nil)
         for _ in 0..<(dice.chance(weather.doublingPercent) ? 2 : 1) {
-            let jitter = Tick.Span(nanoseconds: Int64(dice.below(Int(weather.jitter.nanoseconds) + 1)))
+            let most = weather.jitter + (packet.isESP ? weather.espJitter : .zero)
+            let jitter = Tick.Span(nanoseconds: Int64(dice.below(Int(most.nanoseconds) + 1)))
             agenda.add(.arrival(host: index == 0 ? tunnel + 1 : 0, packet), at: now + weather.delay + jitter)
         }
     }
@@ -125,11 +126,18 @@ extension World {
         }
     }
 
-    private func tell(_ host: Host, _ verdict: Allowance.Verdict, _ child: DataPath.Child) {
+    /// Tells the engine how much a child has carried.
+    func tell(_ host: Host, _ verdict: Allowance.Verdict, _ child: DataPath.Child) {
+        let spiIn = child.sa.spiIn
         switch verdict {
         case .fine: break
-        case .exhausted: receive(host, IKE.Input.childExhausted(spiIn: child.sa.spiIn))
-        case .spent: receive(host, IKE.Input.childSpent(spiIn: child.sa.spiIn))
+        case .exhausted: receive(host, IKE.Input.childExhausted(spiIn: spiIn))
+        case .spent:
+            receive(host, IKE.Input.childSpent(spiIn: spiIn))
+            // RFC 7296 §2.8: an SA is never used beyond its lifetime.
+            if host.dataPath.sending(child.interface)?.sa.spiIn == spiIn {
+                fail("\(host.name) keeps child \(spiIn.hexadecimal), which may carry nothing any more")
+            }
         }
     }
 

@@ -185,6 +185,7 @@ final class World {
             }
         }
         checkRoutes(host)
+        checkFirstCalls(host)
         setAlarm(host)
     }
 
@@ -214,7 +215,7 @@ final class World {
             host.dataPath.children[spiIn]?.reported = nil
         case .event(let event):
             story.tell(now, event, host)
-            if let error = host.ledger.note(event) { fail("\(host.name): \(error)") }
+            if let error = host.ledger.note(event, now: now) { fail("\(host.name): \(error)") }
             checkEvent(host, event)
             if case .notice = event.kind, event.connection == nil { break }
             return host.supervisor.receive(.ike(event), now: clock(host)).map { .supervisor($0) }
