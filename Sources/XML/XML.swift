@@ -56,6 +56,9 @@ public struct XMLError: Error, Hashable, Sendable, CustomStringConvertible {
         case tooLarge(limit: Int)
         case tooDeep(limit: Int)
         case tooManyAttributes(limit: Int)
+        case tooManyElements(limit: Int)
+        /// A name with its prefix, or a namespace URI.
+        case nameTooLong(limit: Int)
         /// A document type declaration, internal or external: we never read one.
         case documentType
         /// An entity reference other than the five of XML and character references.
@@ -96,6 +99,8 @@ public struct XMLError: Error, Hashable, Sendable, CustomStringConvertible {
         case .tooLarge(let limit): "the document is larger than \(limit) bytes"
         case .tooDeep(let limit): "elements are nested deeper than \(limit)"
         case .tooManyAttributes(let limit): "an element has more than \(limit) attributes"
+        case .tooManyElements(let limit): "the document has more than \(limit) elements"
+        case .nameTooLong(let limit): "a name or a namespace is longer than \(limit) bytes"
         case .documentType: "a document type declaration (DOCTYPE) is not accepted"
         case .undefinedEntity:
             "an entity is used that XML itself does not define; only &amp; &lt; &gt; &quot; &apos; are"

@@ -36,9 +36,11 @@ public enum XMLParser {
             throw XMLError(reason: .encoding, line: firstInvalidLine(bytes[start...]) + skippedLines)
         }
         _ = isReady
-        if let offset = MarkupScan(bytes[start...], attributeLimit: limits.attributes).crowdedTag {
-            let line = bytes[start..<start + offset].count(where: { $0 == 10 }) + skippedLines + 1
-            throw XMLError(reason: .tooManyAttributes(limit: limits.attributes), line: line)
+        // Depth is counted while it parses, namespaces are not looked for, and it stops at the first fault.
+        let bounds = XMLTree.Limits(size: .max, depth: .max, attributes: limits.attributes, namespaces: .max)
+        if let excess = MarkupScan(bytes[start...], bounds).excess {
+            let line = bytes[start..<start + excess.offset].count(where: { $0 == 10 }) + skippedLines + 1
+            throw XMLError(reason: excess.reason, line: line)
         }
 
         let builder = Builder(depthLimit: limits.depth, skippedLines: skippedLines)

@@ -13,15 +13,24 @@ public final class XMLTree {
         public var depth: Int
         /// Attributes and namespace declarations of one element.
         public var attributes: Int
-        /// Namespace declarations of one element and those around it. libxml2 compares every one with every other
-        /// when it writes a canonical form.
+        /// Namespace declarations of one element and those around it. libxml2 looks through them for every prefix, when
+        /// it parses and when it writes a canonical form.
         public var namespaces: Int
+        /// Elements of the whole document.
+        public var elements: Int
+        /// Bytes of a name with its prefix, and of a namespace URI.
+        public var names: Int
 
-        public init(size: Int = 1 << 20, depth: Int = 128, attributes: Int = 128, namespaces: Int = 128) {
+        public init(
+            size: Int = 1 << 20, depth: Int = 128, attributes: Int = 128, namespaces: Int = 128, elements: Int = .max,
+            names: Int = .max
+        ) {
             self.size = size
             self.depth = depth
             self.attributes = attributes
             self.namespaces = namespaces
+            self.elements = elements
+            self.names = names
         }
     }
 
@@ -49,10 +58,10 @@ public final class XMLTree {
         func refusal(_ reason: XMLError.Reason, at offset: Int) -> XMLError {
             XMLError(reason: reason, line: body.prefix(offset).count(where: { $0 == 10 }) + skippedLines + 1)
         }
-        let scan = MarkupScan(body, attributeLimit: limits.attributes)
+        let scan = MarkupScan(body, limits)
         if let offset = scan.documentType { throw refusal(.documentType, at: offset) }
         if let offset = scan.processingInstruction { throw refusal(.processingInstruction, at: offset) }
-        if let offset = scan.crowdedTag { throw refusal(.tooManyAttributes(limit: limits.attributes), at: offset) }
+        if let finding = scan.excess ?? scan.fault { throw refusal(finding.reason, at: finding.offset) }
         if let name = Self.declaredEncoding(body), !["utf-8", "utf8", "us-ascii", "ascii"].contains(name) {
             throw refusal(.encoding, at: 0)
         }

@@ -1,5 +1,6 @@
 import Access
 import Base
+import Dispatch
 import Host
 import Identity
 import Portal
@@ -27,6 +28,13 @@ actor SignInDesk: SignInAPI {
     private var pending = PendingRequests()
     private var used: ReplayCache
     private var records = AuditBudget()
+    private let messages = MessageReader()
+    /// Responses that are being read and proved, or wait for that.
+    private var underWay = 0
+
+    /// How many may be under way. Each holds up to a megabyte. Where they come from people, each takes a millisecond or
+    /// two, and hardly ever does one wait for another.
+    private static let underWayLimit = 64
 
     init(
         address: SiteAddress, gatekeeper: Gatekeeper, store: Store, log: EventLog, clock: SystemClock, web: HTTPClient,
@@ -60,10 +68,12 @@ actor SignInDesk: SignInAPI {
             + openIDProviders().map { SignInChoice(id: $0.id, title: $0.title, mustBeginThere: !$0.createsUsers) }
     }
 
-    func beginSignIn(provider id: String, browser: String) async throws(SignInProblem) -> AuthnRequest.Carrier {
+    func beginSignIn(
+        provider id: String, browser: String, address visitor: IPAddress
+    ) async throws(SignInProblem) -> AuthnRequest.Carrier {
         let reference = Reference.text(random(8))
         if let provider = openIDProviders().first(where: { $0.id == id }) {
-            return try await beginSignIn(provider, browser: browser, reference: reference)
+            return try await beginSignIn(provider, browser: browser, at: visitor, reference: reference)
         }
         guard let provider = providers().first(where: { $0.id == id }) else {
             throw SignInProblem(.noSuchProvider, reference: reference)
@@ -71,7 +81,7 @@ actor SignInDesk: SignInAPI {
         do {
             let request = try AuthnRequest(
                 to: provider, acsURL: address.acsURL, entropy: random(32), now: clock.wall)
-            pending.add(request, to: provider.id, from: browser, now: clock.now)
+            pending.add(request, to: provider.id, from: browser, at: visitor, now: clock.now)
             return request.carrier
         } catch {
             log.add(
@@ -86,8 +96,14 @@ actor SignInDesk: SignInAPI {
     ) async throws(SignInProblem) {
         let reference = Reference.text(random(8))
         let visit = Visit(browser: browser, relayState: relayState)
+        guard underWay < Self.underWayLimit else {
+            refuseSignIn("busy: \(underWay) responses were waiting to be verified", at: address, reference: reference)
+            throw SignInProblem(.unavailable, reference: reference)
+        }
         let judged: Judged
         do throws(SAMLRefusal) {
+            underWay += 1
+            defer { underWay -= 1 }
             judged = try await judge(message, visit)
         } catch {
             refuseSignIn("\(error)", at: address, reference: reference)
@@ -133,6 +149,12 @@ actor SignInDesk: SignInAPI {
         var relayState: String?
     }
 
+    /// A message as far as it can be read before anything of it is believed.
+    private struct Opened: Sendable {
+        var document: [UInt8]
+        var envelope: ResponseVerifier.Envelope
+    }
+
     private struct Judged: Sendable {
         var response: VerifiedResponse
         var provider: IdentityProvider
@@ -140,8 +162,11 @@ actor SignInDesk: SignInAPI {
 
     /// Verifies a response, and keeps that its assertion is used.
     private func judge(_ message: [UInt8], _ visit: Visit) async throws(SAMLRefusal) -> Judged {
-        let document = try MessageText.document(message)
-        let envelope = try ResponseVerifier.envelope(of: document)
+        let opened = try await messages.run { () throws(SAMLRefusal) -> Opened in
+            let document = try MessageText.document(message)
+            return Opened(document: document, envelope: try ResponseVerifier.envelope(of: document))
+        }
+        let envelope = opened.envelope
         let candidates = providers().filter { $0.issuer == envelope.issuer }
         guard !candidates.isEmpty else {
             throw SAMLRefusal(
@@ -153,8 +178,10 @@ actor SignInDesk: SignInAPI {
         for provider in candidates {
             do throws(SAMLRefusal) {
                 let expecting = try expectation(of: envelope, provider, visit)
-                let response = try await Self.verify(
-                    document, trust: provider.trust(acsURL: address.acsURL), expecting: expecting, now: clock.wall)
+                let trust = provider.trust(acsURL: address.acsURL)
+                let response = try await messages.run { [clock] () throws(SAMLRefusal) -> VerifiedResponse in
+                    try ResponseVerifier.verify(opened.document, trust: trust, expecting: expecting, now: clock.wall)
+                }
                 try finish(response, provider, expecting, visit)
                 return Judged(response: response, provider: provider)
             } catch {
@@ -210,13 +237,6 @@ actor SignInDesk: SignInAPI {
         for warning in response.warnings {
             log.add(.warning, kind: "sign-in-warning", message: "Sign-in with \(provider.id): \(warning)")
         }
-    }
-
-    /// Off the desk: a large response must not hold up the others.
-    @concurrent private static func verify(
-        _ document: [UInt8], trust: SAMLTrust, expecting: SAMLExpectation, now: WallTime
-    ) async throws(SAMLRefusal) -> VerifiedResponse {
-        try ResponseVerifier.verify(document, trust: trust, expecting: expecting, now: now)
     }
 
     // MARK: - Who is in, and out again
@@ -346,6 +366,24 @@ actor SignInDesk: SignInAPI {
         guard let scheme = url.firstRange(of: "://") else { return nil }
         let host = url[scheme.upperBound...].prefix { !"/?#".contains($0) }
         return host.isEmpty ? nil : String(url[..<scheme.upperBound] + host)
+    }
+}
+
+/// Where messages of strangers are read and proved: one at a time, and on no thread of Swift's pool.
+///
+/// The pool has a thread for each core, two on the smallest gateways, and all else that the gateway does runs there. A
+/// message that was made to cost much must not take one of them, and several must not take all cores.
+private struct MessageReader: Sendable {
+    private let queue = DispatchQueue(label: "gatehouse.sign-in")
+
+    /// Does `work` after all that was given before.
+    func run<Value: Sendable>(
+        _ work: @escaping @Sendable () throws(SAMLRefusal) -> Value
+    ) async throws(SAMLRefusal) -> Value {
+        let result: Result<Value, SAMLRefusal> = await withCheckedContinuation { continuation in
+            queue.async { continuation.resume(returning: Result(catching: work)) }
+        }
+        return try result.get()
     }
 }
 

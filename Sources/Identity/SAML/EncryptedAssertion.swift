@@ -68,7 +68,11 @@ struct EncryptedAssertion {
     }
 
     private func tree(_ plaintext: [UInt8]) -> XMLTree? {
-        if let tree = try? XMLTree(plaintext), tree.root.matches("Assertion", Names.assertion) { return tree }
+        // Anyone can encrypt to us.
+        let limits = XMLTree.Limits.message(size: ResponseVerifier.sizeLimit)
+        if let tree = try? XMLTree(plaintext, limits: limits), tree.root.matches("Assertion", Names.assertion) {
+            return tree
+        }
         // Some toolkits encrypt the element without the declarations that it takes from what stands around it
         // (xmlenc-core1 §4.5.3): they are repeated on a wrapper.
         let declarations = element.namespacesInScope.map { declaration in
@@ -76,7 +80,7 @@ struct EncryptedAssertion {
         }
         let wrapped =
             Array("<EncryptedAssertion\(declarations.joined())>".utf8) + plaintext + Array("</EncryptedAssertion>".utf8)
-        guard let tree = try? XMLTree(wrapped), tree.root.children.count == 1,
+        guard let tree = try? XMLTree(wrapped, limits: limits), tree.root.children.count == 1,
             tree.root.children[0].matches("Assertion", Names.assertion)
         else { return nil }
         return tree

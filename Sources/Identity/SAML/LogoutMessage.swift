@@ -69,7 +69,7 @@ public struct LogoutMessage: Sendable {
 
         let root: XMLNode
         do throws(XMLError) {
-            root = try XMLTree(document, limits: XMLTree.Limits(size: Self.sizeLimit)).root
+            root = try XMLTree(document, limits: .message(size: Self.sizeLimit)).root
         } catch {
             throw SAMLRefusal(.malformed, "The log-out message is no XML that is accepted: \(error.description).")
         }

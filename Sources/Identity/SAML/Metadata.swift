@@ -25,7 +25,7 @@ public struct ProviderMetadata: Hashable, Sendable {
     public init(_ document: [UInt8], entityID wanted: String? = nil) throws(Fault) {
         let root: XMLNode
         do throws(XMLError) {
-            root = try XMLTree(document, limits: XMLTree.Limits(size: 4 << 20)).root
+            root = try XMLTree(document, limits: .metadata).root
         } catch {
             throw Fault("it is no XML that can be read: \(error.description)")
         }

@@ -15,18 +15,26 @@ public struct PendingRequests: Sendable {
     public static let lifetimeSeconds = 15 * 60
     /// Requests kept; the oldest go first.
     public static let limit = 20_000
+    /// Requests kept of one client; its own oldest go first.
+    public static let clientLimit = 20
 
-    private var requests = PendingTable<Pending>(limit: limit)
+    private var requests = PendingTable<Pending>(limit: limit, clientLimit: clientLimit)
 
     public init() {}
 
     public var count: Int { requests.count }
 
-    public mutating func add(_ request: AuthnRequest, to provider: String, from browser: String, now: Tick) {
+    /// - Parameters:
+    ///   - provider: the identifier of the provider that is asked.
+    ///   - browser: what the browser's cookie says.
+    ///   - address: where the browser is.
+    public mutating func add(
+        _ request: AuthnRequest, to provider: String, from browser: String, at address: IPAddress, now: Tick
+    ) {
         let deadline = now + .seconds(Self.lifetimeSeconds)
         requests.add(
             Pending(provider: provider, relayState: request.relayState, browser: browser, deadline: deadline),
-            named: request.id, until: deadline, now: now)
+            named: request.id, from: address, until: deadline, now: now)
     }
 
     /// The request of that ID, if `browser` sent it, `provider` got it, and it came back with its RelayState. Stays

@@ -4,6 +4,7 @@ internal import XML
 
 /// Verifies SAML 2.0 responses (web browser SSO profile, SAML profiles §4.1.4.3) from bytes to a ``VerifiedSubject``.
 ///
+/// What it does before a signature is known to be good is bounded, and grows with the size of the document alone.
 /// Stores nothing: that an assertion is used once only is the receiver's to see, by
 /// ``VerifiedResponse/assertionID`` and ``ReplayCache``.
 public enum ResponseVerifier {
@@ -79,12 +80,12 @@ public enum ResponseVerifier {
 
     private static func parse(_ bytes: [UInt8]) throws(SAMLRefusal) -> XMLTree {
         do throws(XMLError) {
-            return try XMLTree(bytes, limits: XMLTree.Limits(size: sizeLimit))
+            return try XMLTree(bytes, limits: .message(size: sizeLimit))
         } catch {
             switch error.reason {
             case .documentType, .undefinedEntity:
                 throw SAMLRefusal(.doctype, "The document is not accepted: \(error.description).")
-            case .tooLarge, .tooDeep, .tooManyAttributes, .tooManyNamespaces:
+            case .tooLarge, .tooDeep, .tooManyAttributes, .tooManyNamespaces, .tooManyElements, .nameTooLong:
                 throw SAMLRefusal(.size, "The document is not accepted: \(error.description).")
             case .processingInstruction:
                 throw SAMLRefusal(.structure, "The document is not accepted: \(error.description).")

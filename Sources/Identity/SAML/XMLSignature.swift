@@ -80,7 +80,8 @@ struct XMLSignature {
 
     /// Verifies with the first key that fits. Gives the bytes that were signed, and the certificate whose key it was.
     func verify(_ certificates: [PinnedCertificate]) throws(SAMLRefusal) -> (bytes: [UInt8], by: PinnedCertificate) {
-        // The signature first: what follows is then work for what the provider made.
+        // The signature first: what follows is then work for what the provider made. Until then nothing is canonical but
+        // SignedInfo, which holds the elements that were looked at above and no others.
         let signed = try canonical(signedInfo, without: nil, signedInfoPrefixes)
         guard
             let certificate = certificates.first(where: {
@@ -112,16 +113,29 @@ struct XMLSignature {
         node.namespace == Names.signature ? node.name : ""
     }
 
-    /// `InclusiveNamespaces/@PrefixList` (exclusive canonicalization §3).
+    /// Prefixes that one list names, and bytes of each. libxml2 looks for every one of them at every element.
+    private static let prefixLimit = 8
+    private static let prefixLengthLimit = 64
+
+    /// `InclusiveNamespaces/@PrefixList` (exclusive canonicalization §3), each prefix once.
     private static func inclusivePrefixes(_ method: XMLNode) throws(SAMLRefusal) -> [String] {
         let children = method.children
         guard let list = children.first else { return [] }
         guard children.count == 1, list.matches("InclusiveNamespaces", Names.exclusiveCanonicalization),
-            let prefixes = list.attribute("PrefixList")
+            list.children.isEmpty, let prefixes = list.attribute("PrefixList")
         else { throw SAMLRefusal(.transform, "Exclusive canonicalization takes InclusiveNamespaces and nothing else.") }
-        let words = prefixes.split(whereSeparator: { $0.isWhitespace }).map(String.init)
-        guard words.count <= 32 else {
-            throw SAMLRefusal(.transform, "InclusiveNamespaces names more than 32 prefixes.")
+        var words: [String] = []
+        for word in prefixes.split(whereSeparator: { $0.isWhitespace }) {
+            guard word.utf8.count <= prefixLengthLimit else {
+                throw SAMLRefusal(
+                    .transform, "InclusiveNamespaces names a prefix of more than \(prefixLengthLimit) bytes.")
+            }
+            // Strings are equal that differ in bytes, and prefixes are not.
+            guard !words.contains(where: { $0.utf8.elementsEqual(word.utf8) }) else { continue }
+            guard words.count < prefixLimit else {
+                throw SAMLRefusal(.transform, "InclusiveNamespaces names more than \(prefixLimit) prefixes.")
+            }
+            words.append(String(word))
         }
         return words
     }

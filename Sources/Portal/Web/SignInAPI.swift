@@ -9,8 +9,12 @@ public protocol SignInAPI: Sendable {
 
     /// Begins a sign-in with a provider.
     ///
-    /// - Parameter browser: the secret of the browser's cookie, which the answer must come back with.
-    func beginSignIn(provider: String, browser: String) async throws(SignInProblem) -> AuthnRequest.Carrier
+    /// - Parameters:
+    ///   - browser: the secret of the browser's cookie, which the answer must come back with.
+    ///   - address: where the browser is: one client cannot begin so many that those of others are forgotten.
+    func beginSignIn(
+        provider: String, browser: String, address: IPAddress
+    ) async throws(SignInProblem) -> AuthnRequest.Carrier
 
     /// Takes what a provider had the browser post to the assertion consumer service, and admits who is vouched for.
     ///

@@ -178,7 +178,7 @@ final class SignInSite: Sendable {
         let browser = known ?? random(32).hexadecimal
         var answer: WebAnswer
         do throws(SignInProblem) {
-            switch try await api.beginSignIn(provider: provider, browser: browser) {
+            switch try await api.beginSignIn(provider: provider, browser: browser, address: request.address) {
             case .redirect(let location): answer = .seeOther(location)
             case .form(let action, let fields):
                 let choice = await api.signInChoices().first { $0.id == provider }

@@ -78,37 +78,3 @@ struct WebAnswer: Sendable {
         return fields + cookies.map { ("Set-Cookie", $0) }
     }
 }
-
-/// So many requests in a burst and so many a minute, for each address.
-struct AddressLimit: Sendable {
-    private struct Bucket {
-        var left: Double
-        var at: Tick
-    }
-
-    let burst: Double
-    let perSecond: Double
-    private var buckets: [IPAddress: Bucket] = [:]
-    private var nextSweep = Tick.zero
-
-    init(burst: Int, perMinute: Int) {
-        self.burst = Double(burst)
-        perSecond = Double(perMinute) / 60
-    }
-
-    /// Whether one more may come from `address` now.
-    mutating func admits(_ address: IPAddress, now: Tick) -> Bool {
-        if now >= nextSweep || buckets.count > 50_000 {
-            let (burst, perSecond) = (burst, perSecond)
-            buckets = buckets.filter { $0.value.left + (now - $0.value.at).seconds * perSecond < burst }
-            nextSweep = now + .seconds(60)
-        }
-        var bucket = buckets[address] ?? Bucket(left: burst, at: now)
-        bucket.left = min(burst, bucket.left + max(0, (now - bucket.at).seconds) * perSecond)
-        bucket.at = now
-        let isAdmitted = bucket.left >= 1
-        if isAdmitted { bucket.left -= 1 }
-        buckets[address] = bucket
-        return isAdmitted
-    }
-}

@@ -22,6 +22,8 @@ public struct WebConfiguration: Sendable {
     public var identity: @Sendable () throws -> WebIdentity
     /// Connections at a time, of all browsers together.
     public var connections = 2_000
+    /// Connections at a time of one client. More are closed as soon as they come.
+    public var connectionsPerClient = 200
     /// Bytes of the largest request body.
     public var bodyBytes = 1 << 20
     /// Milliseconds that a connection may be idle, or take to send its request.
@@ -56,6 +58,7 @@ public final class WebServer: Sendable {
     private let site: SignInSite
     private let context: ContextBox
     private let logger: Logger
+    private let clients: ClientConnections
     private let listeners: Mutex<[Listener]> = Mutex([])
 
     private struct Listener: Sendable {
@@ -104,6 +107,7 @@ public final class WebServer: Sendable {
         self.site = site
         self.context = context
         self.logger = logger
+        clients = ClientConnections(limit: configuration.connectionsPerClient)
     }
 
     private static func context(_ identity: WebIdentity) throws -> NIOSSLContext {
@@ -155,7 +159,7 @@ public final class WebServer: Sendable {
             responder: { [self] request, writer, channel in
                 try await respond(to: request, writer: writer, channel: channel, connections, isSecure: isSecure)
             }, configuration: http1)
-        let context = context
+        let (context, clients) = (context, clients)
         let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
             .serverChannelOption(ChannelOptions.backlog, value: 512)
@@ -170,12 +174,18 @@ public final class WebServer: Sendable {
             }
             .bind(to: try SocketAddress(ipAddress: host.description, port: Int(port))) {
                 (channel: any Channel) -> EventLoopFuture<HTTP1Channel.Value> in
+                // A channel whose initialization fails is handed to nobody, and NIO leaves it to us to close it.
+                guard clients.add(channel) else {
+                    channel.close(promise: nil)
+                    return channel.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
+                }
                 connections.add(channel)
                 if isSecure {
                     do {
                         let handler = NIOSSLServerHandler(context: context.value.withLock { $0.context })
                         try channel.pipeline.syncOperations.addHandler(handler)
                     } catch {
+                        channel.close(promise: nil)
                         return channel.eventLoop.makeFailedFuture(error)
                     }
                 }

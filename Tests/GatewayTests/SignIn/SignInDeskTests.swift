@@ -93,7 +93,9 @@ import Tunnels
 
         /// Begins a sign-in, and gives the request's ID and RelayState.
         func begin(_ provider: String = "corp", browser: String) async throws -> (id: String, relayState: String) {
-            guard case .redirect(let location) = try await desk.beginSignIn(provider: provider, browser: browser),
+            guard
+                case .redirect(let location) = try await desk.beginSignIn(
+                    provider: provider, browser: browser, address: IPAddress("10.1.0.10")!),
                 let query = location.split(separator: "?").last,
                 let fields = FormEncoding.fields(Array(query.utf8)), let packed = fields["SAMLRequest"],
                 let relayState = fields["RelayState"], let bytes = [UInt8](base64: packed)
@@ -219,7 +221,8 @@ import Tunnels
             #expect(await desk.desk.signInChoices().isEmpty)
             #expect(await desk.post(try desk.writer.response(2, email: "ada@example.org"))?.kind == .notAcceptable)
             await #expect(throws: SignInProblem.self) {
-                _ = try await desk.desk.beginSignIn(provider: "corp", browser: "mine")
+                _ = try await desk.desk.beginSignIn(
+                    provider: "corp", browser: "mine", address: IPAddress("10.1.0.10")!)
             }
             try desk.change {
                 $0.isEnabled = true

@@ -12,10 +12,15 @@ import XML
         func deep(_ count: Int) -> String {
             String(repeating: "<x>", count: count) + String(repeating: "</x>", count: count)
         }
-        #expect(TestProvider.refusal(Array(parts.response(deep(200)).utf8)) == .size)
-        // libxml2's own limit comes first.
-        #expect(TestProvider.refusal(Array(parts.response(deep(5000)).utf8)) == .malformed)
-        #expect(TestProvider.refusal(Array(parts.response(String(repeating: "<x/>", count: 300_000)).utf8)) == .size)
+        // With the Response itself there are 32 levels: nothing is wrong with them, but that an assertion is missing.
+        #expect(TestProvider.refusal(Array(parts.response(deep(31)).utf8)) == .structure)
+        for depth in [32, 200, 5000] {
+            #expect(TestProvider.refusal(Array(parts.response(deep(depth)).utf8)) == .size)
+        }
+        for count in [20_000, 300_000] {
+            let many = String(repeating: "<x/>", count: count)
+            #expect(TestProvider.refusal(Array(parts.response(many).utf8)) == .size)
+        }
         let attributes = (0..<5000).map { " a\($0)=\"\"" }.joined()
         #expect(TestProvider.refusal(Array(parts.response("<x\(attributes)/>").utf8)) == .size)
         let namespaces = (0..<100).map { " xmlns:n\($0)=\"urn:\($0)\"" }.joined()
@@ -28,6 +33,55 @@ import XML
                 "<a:AttributeValue xmlns:i=\"\(Names.schemaInstance)\" i:type=\"s\">g\($0)</a:AttributeValue>"
             }.joined() + "</a:Attribute></a:AttributeStatement>"
         #expect(try TestProvider.verdict(many.document()).get().subject.groups.count == 800)
+    }
+
+    /// A signed response with elements within elements, each with a namespace of a long name, many empty ones inside,
+    /// and a PrefixList for SignedInfo. libxml2 looked for every prefix at every element, among those of all around,
+    /// byte by byte.
+    private func prefixStorm(depth: Int, name: Int, elements: Int, list: String) throws -> [UInt8] {
+        let prefix = String(repeating: "n", count: name)
+        let open = (0..<depth).map { "<\(prefix)\($0):x xmlns:\(prefix)\($0)=\"urn:x\">" }
+        let close = (0..<depth).reversed().map { "</\(prefix)\($0):x>" }
+        let storm = open.joined() + String(repeating: "<a/>", count: elements) + close.joined()
+        let inclusive =
+            "<i:InclusiveNamespaces xmlns:i=\"\(Names.exclusiveCanonicalization)\" PrefixList=\"\(list)\"/>"
+        let signed = String(decoding: try TestProvider.Parts().document(sign: .response), as: UTF8.self)
+        let listed = try signed.replacing(
+            once: "></ds:CanonicalizationMethod>", with: ">\(inclusive)</ds:CanonicalizationMethod>")
+        return Array(try listed.replacing(once: "</p:Response>", with: storm + "</p:Response>").utf8)
+    }
+
+    @Test func prefixesAreNotLookedForAllOverAStrangersDocument() throws {
+        let word = String(repeating: "n", count: 64)
+        let list = [String](repeating: word, count: 32).joined(separator: " ")
+        // A megabyte that took minutes.
+        let worst = try prefixStorm(depth: 120, name: 2000, elements: 60_000, list: list)
+        #expect(worst.count > 900_000 && worst.count <= ResponseVerifier.sizeLimit)
+        #expect(TestProvider.refusal(worst) == .size)
+        // Each bound by itself.
+        #expect(TestProvider.refusal(try prefixStorm(depth: 20, name: 260, elements: 9, list: "xs")) == .size)
+        #expect(TestProvider.refusal(try prefixStorm(depth: 32, name: 9, elements: 9, list: "xs")) == .size)
+        #expect(TestProvider.refusal(try prefixStorm(depth: 9, name: 9, elements: 20_000, list: "xs")) == .size)
+        // As much as is read: two thousand million steps when the whole document was gone through for SignedInfo, and a
+        // few thousand when it is taken by itself. What was put into SignedInfo is not signed.
+        let full = try prefixStorm(depth: 29, name: 240, elements: 19_000, list: list)
+        #expect(TestProvider.refusal(full) == .signature)
+    }
+
+    @Test func prefixListsAreShort() throws {
+        func refusal(_ list: String) throws -> SAMLRefusal.Reason? {
+            try TestProvider.refusal(TestProvider.Parts().document(sign: .response, .init(prefixList: list)))
+        }
+        #expect(try refusal("a b c d e f g h") == nil)
+        #expect(try refusal("a b c d e f g h i") == .transform)
+        #expect(try refusal(String(repeating: "a p #default ", count: 100)) == nil)
+        #expect(try refusal(String(repeating: "n", count: 64)) == nil)
+        #expect(try refusal(String(repeating: "n", count: 65)) == .transform)
+        let one = String(
+            decoding: try TestProvider.Parts().document(sign: .response, .init(prefixList: "a")), as: UTF8.self)
+        let filled = try one.replacing(
+            once: "PrefixList=\"a\"/>", with: "PrefixList=\"a\"><x/></ec:InclusiveNamespaces>")
+        #expect(TestProvider.refusal(Array(filled.utf8)) == .transform)
     }
 
     @Test(arguments: [

@@ -48,6 +48,22 @@ import Testing
         #expect(try xmlsecAccepts(path, TestProvider.idp.certificateFile, "Assertion"))
     }
 
+    /// Prefixes of a PrefixList that only the Response declares, for the Assertion and for SignedInfo.
+    @Test func agreesOnPrefixesThatAreDeclaredAroundWhatIsSigned() throws {
+        var parts = TestProvider.Parts()
+        parts.namespaces += " xmlns:xs=\"http://www.w3.org/2001/XMLSchema\" xmlns:i=\"\(Names.schemaInstance)\""
+        parts.attributes =
+            "<a:AttributeStatement><a:Attribute Name=\"lastname\"><a:AttributeValue i:type=\"xs:string\">L"
+            + "</a:AttributeValue></a:Attribute></a:AttributeStatement>"
+        let options = TestProvider.SigningOptions(prefixList: "xs p #default", signedInfoPrefixList: "i xs")
+        let document = try parts.document(sign: .both, options)
+        #expect(TestProvider.refusal(document) == nil)
+        let path = try temporary(document)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        #expect(try xmlsecAccepts(path, TestProvider.idp.certificateFile, "Response"))
+        #expect(try xmlsecAccepts(path, TestProvider.idp.certificateFile, "Assertion"))
+    }
+
     /// Mutations: what we accept, xmlsec1 accepts as well. It may accept more, since it does not look at structure.
     @Test func agreesOnMutations() throws {
         let sample = try Sample.named("lab-assertion-signed-only.xml")

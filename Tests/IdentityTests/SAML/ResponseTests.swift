@@ -50,6 +50,12 @@ import Testing
         #expect(try TestProvider.verdict(document).get().subject.lastName == "L")
         let changed = try text.replacing(once: "http://www.w3.org/2001/XMLSchema\"", with: "urn:other\"")
         #expect(TestProvider.refusal(Array(changed.utf8)) == .digest)
+        // And those that are listed for SignedInfo, which only the Response declares.
+        let listed = try parts.document(sign: .assertion, .init(signedInfoPrefixList: "i #default xs"))
+        #expect(try TestProvider.verdict(listed).get().subject.lastName == "L")
+        let other = try String(decoding: listed, as: UTF8.self)
+            .replacing(once: "http://www.w3.org/2001/XMLSchema\"", with: "urn:other\"")
+        #expect(TestProvider.refusal(Array(other.utf8)) == .signature)
     }
 
     @Test func textIsReadWhole() throws {

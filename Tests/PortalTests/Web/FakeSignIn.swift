@@ -15,6 +15,7 @@ final class FakeSignIn: SignInAPI {
         var metadata: [String: String] = [:]
 
         var browsers: [String] = []
+        var beganAt: [IPAddress] = []
         var finished: [Finished] = []
         var signedOut: [IPAddress] = []
         var logoutQueries: [String] = []
@@ -37,10 +38,13 @@ final class FakeSignIn: SignInAPI {
 
     func signInChoices() async -> [SignInChoice] { with { $0.choices } }
 
-    func beginSignIn(provider: String, browser: String) async throws(SignInProblem) -> AuthnRequest.Carrier {
+    func beginSignIn(
+        provider: String, browser: String, address: IPAddress
+    ) async throws(SignInProblem) -> AuthnRequest.Carrier {
         try refuse()
         return with {
             $0.browsers.append(browser)
+            $0.beganAt.append(address)
             return $0.carrier
         }
     }

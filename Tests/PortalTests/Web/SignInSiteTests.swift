@@ -126,6 +126,7 @@ import Testing
         _ = await ask("/user/sign-in/okta", cookies: [name: "short"])
         let browsers = gateway.with { $0.browsers }
         #expect(browsers[0] == value && browsers[1] == value && browsers[2] != value && browsers[2].utf8.count == 64)
+        #expect(gateway.with { $0.beganAt } == [IPAddress](repeating: IPAddress("10.1.0.10")!, count: 3))
     }
 
     @Test func aProviderThatWantsAFormGetsOne() async throws {
@@ -295,5 +296,12 @@ import Testing
         now.current = Tick.zero + .seconds(3)
         #expect(await ask("/user/sign-in/okta").status == 303)
         #expect(await ask("/user/sign-in/okta").status == 429)
+    }
+
+    /// Whoever has one address of a /64 may have them all, and an office has no more than one.
+    @Test func addressesOfOneNetworkHaveAMultipleTogether() async {
+        for host in 1...320 { #expect(await ask("/user/sign-in/okta", from: "2001:db8:1:2::\(host)").status == 303) }
+        #expect(await ask("/user/sign-in/okta", from: "2001:db8:1:2:a:b:c:d").status == 429)
+        #expect(await ask("/user/sign-in/okta", from: "2001:db8:1:3::1").status == 303)
     }
 }

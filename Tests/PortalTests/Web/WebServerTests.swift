@@ -197,6 +197,22 @@ struct WebServerTests {
         }
     }
 
+    /// What one client holds is not taken from others, and what it lets go it may have again.
+    @Test func oneClientHoldsSoManyConnections() async throws {
+        let limits: (inout WebConfiguration) -> Void = {
+            $0.connectionsPerClient = 3
+            $0.requestMilliseconds = 60_000
+        }
+        try await serving(limits) { fixture in
+            var held = try (0..<5).map { _ in try TCPClient(fixture.port) }
+            try await eventually { held.count(where: { !$0.isOpen }) == 2 }
+            #expect(try await fixture.curl("/").0 != 0)
+            #expect(try await fixture.curl("/", ["--interface", "127.0.0.2"]).1.contains("Sign in"))
+            held.removeAll { $0.isOpen }
+            try await eventually { try await fixture.curl("/").0 == 0 }
+        }
+    }
+
     @Test func anAddressInUseIsNamed() async throws {
         try await serving { fixture in
             let address = try #require(SiteAddress("https://gate.example.com:\(fixture.port)"))
@@ -210,6 +226,15 @@ struct WebServerTests {
             }
         }
     }
+}
+
+/// Waits for what comes of itself; fails when it does not come.
+private func eventually(_ isSo: () async throws -> Bool) async throws {
+    for _ in 0..<1000 {
+        if try await isSo() { return }
+        try await Task.sleep(for: .milliseconds(10))
+    }
+    Issue.record("it did not come")
 }
 
 /// A port of loopback that nobody has at this moment.
@@ -268,7 +293,18 @@ private final class TCPClient: Sendable {
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // A child process that is just being started may hold a copy for a moment.
+        shutdown(descriptor, Int32(SHUT_RDWR))
+        close(descriptor)
+    }
+
+    /// Whether the other side has not ended the connection yet.
+    var isOpen: Bool {
+        var byte: UInt8 = 0
+        let count = recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))
+    }
 
     /// Whether the other side ends the connection, within twenty seconds.
     func isClosedByPeer() async -> Bool {

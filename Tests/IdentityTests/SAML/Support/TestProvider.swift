@@ -98,7 +98,9 @@ struct TestProvider {
     struct SigningOptions {
         var hash = HashAlgorithm.sha256
         var digestHash = HashAlgorithm.sha256
+        /// `InclusiveNamespaces` of the transform, and of SignedInfo's own canonical form.
         var prefixList: String?
+        var signedInfoPrefixList: String?
         var reference: String?
         var extraInSignature = ""
     }
@@ -107,31 +109,19 @@ struct TestProvider {
     static func sign(
         _ document: String, _ id: String, _ pair: KeyPair, _ options: SigningOptions = .init()
     ) throws -> String {
-        let tree = try XMLTree(Array(document.utf8))
-        var found: XMLNode?
-        tree.root.walk { if $0.attribute("ID") == id { found = $0 } }
-        let element = try #require(found)
-        let prefixes = options.prefixList.map { $0.split(separator: " ").map(String.init) } ?? []
-        let canonical = try element.canonical(inclusivePrefixes: prefixes)
-        let inclusive =
-            options.prefixList.map {
-                "<ec:InclusiveNamespaces xmlns:ec=\"\(Names.exclusiveCanonicalization)\" PrefixList=\"\($0)\"/>"
-            } ?? ""
-        let info =
-            "<ds:SignedInfo xmlns:ds=\"\(Names.signature)\"><ds:CanonicalizationMethod Algorithm=\""
-            + Names.exclusiveCanonicalization + "\"></ds:CanonicalizationMethod><ds:SignatureMethod Algorithm=\""
-            + signatureName(options.hash) + "\"></ds:SignatureMethod><ds:Reference URI=\""
-            + (options.reference ?? "#" + id) + "\"><ds:Transforms><ds:Transform Algorithm=\""
-            + Names.envelopedSignature + "\"></ds:Transform><ds:Transform Algorithm=\""
-            + Names.exclusiveCanonicalization + "\">" + inclusive
-            + "</ds:Transform></ds:Transforms><ds:DigestMethod Algorithm=\"" + digestName(options.digestHash)
-            + "\"></ds:DigestMethod><ds:DigestValue>" + Hash.digest(options.digestHash, [canonical]).base64
-            + "</ds:DigestValue></ds:Reference></ds:SignedInfo>"
-        let signedInfo = try XMLTree(Array(info.utf8)).root.canonical()
-        let value = try pair.key.signPKCS1(signedInfo, hash: options.hash)
-        let signature =
-            "<ds:Signature xmlns:ds=\"\(Names.signature)\">" + String(decoding: signedInfo, as: UTF8.self)
-            + "<ds:SignatureValue>\(value.base64)</ds:SignatureValue>\(options.extraInSignature)</ds:Signature>"
+        let element = try find(id, in: document)
+        let canonical = try element.canonical(inclusivePrefixes: words(options.prefixList))
+        let digest = Hash.digest(options.digestHash, [canonical]).base64
+        let info = """
+            <ds:SignedInfo xmlns:ds="\(Names.signature)"><ds:CanonicalizationMethod \
+            Algorithm="\(Names.exclusiveCanonicalization)">\(inclusive(options.signedInfoPrefixList))\
+            </ds:CanonicalizationMethod><ds:SignatureMethod Algorithm="\(signatureName(options.hash))">\
+            </ds:SignatureMethod><ds:Reference URI="\(options.reference ?? "#" + id)"><ds:Transforms><ds:Transform \
+            Algorithm="\(Names.envelopedSignature)"></ds:Transform><ds:Transform \
+            Algorithm="\(Names.exclusiveCanonicalization)">\(inclusive(options.prefixList))</ds:Transform>\
+            </ds:Transforms><ds:DigestMethod Algorithm="\(digestName(options.digestHash))"></ds:DigestMethod>\
+            <ds:DigestValue>\(digest)</ds:DigestValue></ds:Reference></ds:SignedInfo>
+            """
         let start = try #require(document.firstRange(of: "ID=\"\(id)\""))
         let rest = document[start.upperBound...]
         // Behind the Issuer of the element itself, where it has one.
@@ -139,7 +129,30 @@ struct TestProvider {
         let place =
             document[content...].hasPrefix("<a:Issuer")
             ? try #require(document[content...].firstRange(of: "</a:Issuer>")).upperBound : content
-        return document[..<place] + signature + document[place...]
+        func signed(_ value: String) -> String {
+            let signature =
+                "<ds:Signature xmlns:ds=\"\(Names.signature)\">\(info)<ds:SignatureValue>\(value)</ds:SignatureValue>"
+                + "\(options.extraInSignature)</ds:Signature>"
+            return document[..<place] + signature + document[place...]
+        }
+        // SignedInfo where it stands, for what is declared around it may count.
+        let signatures = try find(id, in: signed("")).children("Signature", Names.signature)
+        let signedInfo = try #require(signatures.first?.children("SignedInfo", Names.signature).first)
+        let bytes = try signedInfo.canonical(inclusivePrefixes: words(options.signedInfoPrefixList))
+        return signed(try pair.key.signPKCS1(bytes, hash: options.hash).base64)
+    }
+
+    private static func find(_ id: String, in document: String) throws -> XMLNode {
+        var found: XMLNode?
+        try XMLTree(Array(document.utf8)).root.walk { if $0.attribute("ID") == id { found = $0 } }
+        return try #require(found)
+    }
+
+    private static func words(_ list: String?) -> [String] { list?.split(separator: " ").map(String.init) ?? [] }
+
+    private static func inclusive(_ list: String?) -> String {
+        guard let list else { return "" }
+        return "<ec:InclusiveNamespaces xmlns:ec=\"\(Names.exclusiveCanonicalization)\" PrefixList=\"\(list)\"/>"
     }
 
     private static func signatureName(_ hash: HashAlgorithm) -> String {
