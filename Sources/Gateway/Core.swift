@@ -66,6 +66,8 @@ actor Core {
     private var links: [String: TunnelLink] = [:]
     /// When the kernel is compared with what should be there.
     private var upkeepAt: Tick?
+    /// The same for what the data path has in it; nil until it has settled.
+    private var inspectAt: Tick?
     /// Nanoseconds from the engine's clock to the calendar, as the engine was told.
     private var toldOffset: Int64?
     private var expiries = ExpiryWatch()
@@ -78,6 +80,7 @@ actor Core {
     /// The tunnel of each interface.
     private(set) var tunnels: [String: String] = [:]
     private(set) var routeProblem: String?
+    private(set) var dataPathProblem: String?
     private var sendFailures = RateLimit(interval: .seconds(10))
 
     init(
@@ -116,6 +119,10 @@ actor Core {
         }
         alarm.cancel()
         inbox.close()
+        // Some have asked meanwhile, and whoever stops us may have to wait for them.
+        while let rest = await inbox.next() {
+            for case .call(let body) in rest { await body(self) }
+        }
     }
 
     /// The engine judges certificates by the calendar, which may be set at any time.
@@ -149,6 +156,7 @@ actor Core {
                 mend(now: now)
                 followAddresses(now: now)
             }
+            if let inspectAt, inspectAt <= now { await inspect(now: now) }
             if let deadline = engine.deadline, deadline.tick <= now {
                 logger.trace("engine wakes: \(deadline.reason)")
                 work.add(engine.wake(now: now))
@@ -215,6 +223,7 @@ actor Core {
         if routes == nil { await carryOut(SupervisorEffect.setRoutes([:])) }
         isSettled = true
         await machine.dataPath.settle()
+        inspectAt = now + Self.upkeepInterval
     }
 
     private func handle(_ event: DataPathEvent, now: Tick) {
@@ -378,6 +387,19 @@ actor Core {
         if let problem = report.problem { tellOfRoutes(problem) } else { routeProblem = nil }
     }
 
+    /// Looks at all that the data path has in the kernel. What it puts right, it tells of itself.
+    private func inspect(now: Tick) async {
+        inspectAt = now + Self.upkeepInterval
+        do {
+            try await machine.dataPath.inspect()
+            dataPathProblem = nil
+        } catch {
+            let problem = "The tunnels cannot be compared with what the kernel has of them: \(error)."
+            if problem != dataPathProblem { log.add(.error, kind: "data-path", message: problem) }
+            dataPathProblem = problem
+        }
+    }
+
     /// The host may have another address towards a peer: its tunnels go along.
     private func followAddresses(now: Tick) {
         let present = Set(hostAddresses())
@@ -460,6 +482,7 @@ actor Core {
             deadline = Deadline.earlier(deadline, Deadline(trafficPoll.next, "read traffic counters"))
         }
         if let upkeepAt { deadline = Deadline.earlier(deadline, Deadline(upkeepAt, "compare the kernel with our plan")) }
+        if let inspectAt { deadline = Deadline.earlier(deadline, Deadline(inspectAt, "compare the tunnels with the kernel")) }
         guard let deadline else { return }
         alarm.set(deadline.tick, now: now) { [inbox] in inbox.put(.timer) }
     }

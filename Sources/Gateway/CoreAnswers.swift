@@ -47,5 +47,5 @@ extension Core {
     }
 
     /// What is wrong with the gateway itself, beside tunnels that are down.
-    var problems: [String] { routeProblem.map { [$0] } ?? [] }
+    var problems: [String] { [routeProblem, dataPathProblem].compactMap(\.self) }
 }

@@ -60,6 +60,10 @@ struct Upkeep: Sendable {
             try netlink.setLink(link.interface, isUp: true)
             mended.append("\(link.interface) was taken down by someone else and is up again")
         }
+        if present.mtu != link.mtu {
+            try netlink.setLink(link.interface, mtu: link.mtu)
+            mended.append("the MTU of \(link.interface) was changed by someone else and is \(link.mtu) again")
+        }
         for address in link.addresses where !addresses.contains(address) {
             try netlink.addAddress(address, to: link.interface, prefixRoute: true)
             mended.append("\(address) was taken from \(link.interface) by someone else and is restored")

@@ -103,6 +103,8 @@ struct DoctorJudgementTests {
         #expect(Doctor.isInTheWay(specific, of: [.any(.ipv4)], port: 500))
         #expect(Doctor.isInTheWay(general, of: [.v4(0x0A00_0002)], port: 500))
         #expect(!Doctor.isInTheWay(general, of: [], port: 4500))
+        let absent = Doctor.listeners([.v4(1), .any(.ipv4), .v4(2)], here: [.v4(2)])
+        #expect(absent.map(\.id) == ["listen-0.0.0.1"] && absent.allSatisfy { $0.state == .warning })
     }
 
     @Test("The holder of a port is named with the command that stops it; our own daemon may hold it")

@@ -243,6 +243,40 @@ struct GateTableTests {
         }
     }
 
+    @Test("A longer time that a change was to bring comes with what mends its failure")
+    func failedProlongation() throws {
+        let lab = try GateLab()
+        let table = try lab.table()
+        var gate = Gate(GateLab.plan)
+        let now = GateLab.now
+        for address in [GateLab.client4, GateLab.other4] {
+            gate.put(address, reaching: ["a"], until: now + .seconds(600))
+        }
+        try table.install(gate.ruleset, Array(gate.entries.values), lease: .seconds(30), now: now)
+        _ = gate.takeChange()
+        let site = Ruleset.set(of: try #require(gate.entries[GateLab.client4]?.places.first), .ipv4)
+        for set in [Ruleset.outboundSet(.ipv4), Ruleset.inboundSet(.ipv4), site] {
+            try lab.gateway.exec("nft 'delete element inet gatehouse \(set) { 10.1.0.11 }'")
+        }
+        gate.put(GateLab.client4, reaching: ["a"], until: now + .seconds(3000))
+        gate.remove(GateLab.other4)
+        let failed = gate.takeChange()
+        #expect(throws: NetlinkError.self) { try table.apply(failed, now: now) }
+
+        // Everyone stands where they should, and one of them for too short a time.
+        let standings = try table.standings(gate.places)
+        #expect(gate.difference(from: standings).isEmpty)
+        let repair = gate.difference(from: standings, renewing: Set(failed.added.map(\.address)))
+        #expect(repair.removed.map(\.address) == [GateLab.client4])
+        #expect(repair.added.map(\.until) == [now + .seconds(3000)])
+        for (set, isRepaired) in [(Ruleset.outboundSet(.ipv4), false), (site, true)] {
+            if isRepaired { try table.apply(repair, now: now) }
+            let listed = try lab.gateway.exec("nft list set inet gatehouse \(set)")
+            #expect(listed.contains(isRepaired ? "timeout 50m" : "timeout 10m"))
+        }
+        #expect(gate.difference(from: try table.standings(gate.places)).isEmpty)
+    }
+
     @Test("Many entries go in and out in large transactions")
     func manyEntries() throws {
         let lab = try GateLab()

@@ -47,6 +47,16 @@ struct KernelChildPlanTests {
         #expect(narrow.outbound.lifetime.softPackets == 90 && narrow.outbound.lifetime.hardPackets == 100)
     }
 
+    @Test("Of a child that has lost an association, what is left is neither missed nor too much")
+    func lost() throws {
+        var book = KernelBook()
+        let plan = try Self.plan(isESN: true) { _ in }
+        book.add(KernelBook.Child(plan: plan, hasOutbound: true))
+        #expect(book.plan.associations.count == 2 && book.plan.leaving.isEmpty)
+        book.update(plan.spiIn) { $0.isLost = true }
+        #expect(book.plan.associations.isEmpty && book.plan.leaving == [plan.inbound.id, plan.outbound.id])
+    }
+
     @Test("An end by what was carried is told from an end by time")
     func spent() throws {
         var association = try Self.plan(isESN: true) {

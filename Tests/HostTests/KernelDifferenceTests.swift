@@ -112,6 +112,23 @@ struct KernelDifferenceTests {
         #expect(kept.isEmpty)
     }
 
+    @Test func anEarlierRunsInterfacesStayWhileTheyMayBeClaimed() {
+        let early = difference { _, plan in
+            plan.interfaces = [:]
+            plan.unclaimed = [Self.id]
+        }
+        #expect(early.isEmpty)
+    }
+
+    @Test func whatIsLeftOfALostChildStaysUntilItsSuccessorIsThere() {
+        let half = difference { present, plan in
+            present.associations.removeLast()
+            plan.leaving = Set(plan.associations.keys)
+            plan.associations = [:]
+        }
+        #expect(half.isEmpty)
+    }
+
     @Test func anInterfaceWithAnotherNumberIsReplaced() {
         let other = difference { present, _ in present.links[0].interfaceID = Self.id + 5 }
         #expect(other.linksToRemove == ["gh0"] && other.linksToMake.count == 1)

@@ -61,15 +61,14 @@ struct KernelIPsecTests {
         watcher.stop()
     }
 
-    @Test("An SPI is reserved within its range")
-    func spi() throws {
-        let association = KernelIPsecWireTests.association()
-        // The kernel draws at random, and gives up when all that it draws are taken: hence the wide range.
-        let spi = try netlink.allocateSPI(for: association, in: 0x2000...0x2fff)
-        #expect((0x2000...0x2fff).contains(spi))
-        // A larval one is there, and no tunnel.
-        #expect(try netlink.deleteAssociation(KernelSAID(destination: association.destination, spi: spi)))
-        #expect(try !netlink.deleteAssociation(KernelSAID(destination: association.destination, spi: spi)))
+    @Test("A place that is only kept for an association is listed, and carries nothing")
+    func reserved() throws {
+        try lab.ip(
+            "xfrm state allocspi src 198.51.100.2 dst 203.0.113.2 proto esp mode tunnel min 0x2000 max 0x2fff")
+        let place = try #require(try netlink.associations().first)
+        #expect(try (0x2000...0x2fff).contains(place.spi) && netlink.keyedAssociations().isEmpty)
+        #expect(try netlink.deleteAssociation(place.id))
+        #expect(try !netlink.deleteAssociation(place.id))
         #expect(try netlink.association(KernelSAID(destination: .v4(9), spi: 9)) == nil)
     }
 
@@ -93,19 +92,31 @@ struct KernelIPsecTests {
         #expect(try netlink.deleteAssociation(association.id))
     }
 
-    @Test("A packet that a policy wants encrypted and no association takes is told")
-    func acquire() async throws {
+    /// Sends a packet that a policy wants encrypted, by an association that is not there.
+    private func sendOutOfPlace() throws {
         try lab.addPair("out0", "far0")
         try lab.ip("addr add 198.51.100.2/24 dev out0")
         try lab.ip("route add default via 198.51.100.1")
         try lab.ip("neigh add 198.51.100.1 lladdr 02:00:00:00:00:01 dev out0")
-        let watcher = try IPsecWatcher(besides: netlink, in: lab.namespace)
         var policy = Self.policy
         policy.interfaceID = 0
         policy.selector = KernelSelector(source: .all(.ipv4), destination: prefix("10.2.0.0/16"))
-        policy.template?.spi = 0
         try netlink.addPolicy(policy)
         _ = try? lab.exec("ping -c 1 -W 1 10.2.0.1")
+    }
+
+    @Test("A packet that a policy wants encrypted and no association takes keeps no place where nobody hears of it")
+    func noAcquire() throws {
+        let watcher = try IPsecWatcher(besides: netlink, in: lab.namespace)
+        try sendOutOfPlace()
+        #expect(try netlink.associations().isEmpty)
+        watcher.stop()
+    }
+
+    @Test("It is told to who asks for that, and has the kernel keep a place, which is no association")
+    func acquire() async throws {
+        let watcher = try IPsecWatcher(besides: netlink, in: lab.namespace, hearsAcquires: true)
+        try sendOutOfPlace()
         var iterator = watcher.events.makeAsyncIterator()
         while let event = await iterator.next() {
             guard case .acquire(let source, let destination, let requestID, let wanted) = event else { continue }
@@ -113,8 +124,8 @@ struct KernelIPsecTests {
             #expect(requestID == 0x4748_0001 && wanted?.direction == .output)
             break
         }
-        let statistics = try lab.namespace.run { IPsecStatistics.read() }
-        #expect(statistics?.counts["XfrmOutNoStates"] != nil)
+        #expect(try netlink.associations().map(\.spi) == [0x1234] && netlink.keyedAssociations().isEmpty)
+        watcher.stop()
     }
 
     @Test("No policy touches the IKE sockets of a gateway whose kernel carries ESP")
@@ -163,6 +174,17 @@ struct KernelFirewallTests {
         #expect(try !clamp.isIntact())
         try clamp.set("gh1", mss: 1200)
         #expect(try lab.exec("nft list ruleset").contains("\"gh0\" : 1350"))
+        // That it was set before does not say that it is there.
+        #expect(try !clamp.set("gh1", mss: 1200))
+        try lab.exec("nft flush ruleset")
+        #expect(try clamp.set("gh1", mss: 1200))
+        #expect(try lab.exec("nft list ruleset").contains("\"gh0\" : 1350"))
+        // Another in its place, as a firewall's file may bring back, is none of ours.
+        try lab.exec("nft flush ruleset")
+        try lab.exec("nft add table inet \(SegmentClamp.table)")
+        #expect(try !clamp.isIntact())
+        try clamp.rebuild()
+        #expect(try clamp.isIntact() && lab.exec("nft list ruleset").contains("\"gh1\" : 1200"))
         try clamp.removeTable()
         #expect(try lab.exec("nft list ruleset").isEmpty)
     }

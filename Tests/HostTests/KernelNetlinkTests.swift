@@ -83,7 +83,6 @@ struct KernelNetlinkWireTests {
                 _ = try? KernelLink(message)
                 _ = try? KernelAddress(message)
                 _ = try? KernelRoute(message)
-                _ = try? KernelRule(message)
             }
         }
     }
@@ -265,27 +264,6 @@ struct KernelNetlinkTests {
         try lab.ip("route add 192.0.2.0/24 dev near proto static")
         let routes = try netlink.routes(.ipv4, origin: .gatehouse)
         #expect(Set(routes.map(\.destination.address)) == Set((0..<4000).map { base.advanced(by: $0) }))
-    }
-
-    @Test("Rules are added, listed and removed", arguments: IPAddress.Family.allCases)
-    func rules(_ family: IPAddress.Family) throws {
-        let marked = KernelRule(family: family, priority: 210, mark: 0x47, markMask: 0xFF, table: 1000)
-        let from = KernelRule(
-            family: family, priority: 211,
-            source: IPPrefix(family == .ipv4 ? "10.1.0.0/16" : "fd01::/48"),
-            destination: IPPrefix(family == .ipv4 ? "10.2.0.0/16" : "fd02::/48"),
-            inputInterface: "lo", table: 254, isInverted: true)
-        try netlink.addRule(marked)
-        try netlink.addRule(from)
-        #expect(try netlink.rules(family, origin: .gatehouse) == [marked, from])
-        #expect(try netlink.rules(family).contains { $0.table == 254 && $0.origin == .kernel })
-        let exists = #expect(throws: NetlinkError.self) { try netlink.addRule(marked) }
-        #expect(exists?.errno == EEXIST)
-        for rule in [marked, from] {
-            #expect(try netlink.deleteRule(rule))
-            #expect(try !netlink.deleteRule(rule))
-        }
-        #expect(try netlink.rules(family, origin: .gatehouse).isEmpty)
     }
 
     @Test("Many threads share one socket, and each gets its own answers")

@@ -34,6 +34,10 @@ public protocol DataPath: Sendable {
     func adopt(_ children: [KeptChild]) async -> Set<UInt32>
     /// Call it once the first set of tunnels is open: what an earlier process left and nobody has claimed is removed.
     func settle() async
+    /// Compares what is in the kernel with what should be there and puts it right, for what goes without a word; returns
+    /// how many differences there were. What was put right is told by events.
+    @discardableResult
+    func inspect() async throws -> Int
 
     /// What the data path saw; ends when the data path is shut down.
     var events: AsyncStream<DataPathEvent> { get }

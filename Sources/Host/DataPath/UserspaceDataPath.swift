@@ -186,6 +186,8 @@ public final class UserspaceDataPath: DataPath {
     public func inherit() async -> [String: String] { [:] }
     public func adopt(_ children: [KeptChild]) async -> Set<UInt32> { [] }
     public func settle() async {}
+    /// Nobody but us can change it.
+    public func inspect() async -> Int { 0 }
     public func release() async { await shutDown() }
 
     /// Removes every interface and SA and ends the outbound thread. The ``IOLoop`` goes on, so that IKE can say

@@ -64,7 +64,7 @@ public struct Doctor: Sendable {
             + [cryptography(), nftables(), policies()]
             + IPAddress.Family.allCases.map(forwarding)
             + [reversePathFilter(), port(plan.ikePort, "IKE"), port(plan.natPort, "IKE and ESP behind NAT")]
-            + [otherIKE()] + Set(plan.peers).sorted().map(peerRoute)
+            + [otherIKE()] + listeners() + Set(plan.peers).sorted().map(peerRoute)
             + [clock(), clockDiscipline(), stateDirectory()]
     }
 }

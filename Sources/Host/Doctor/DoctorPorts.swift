@@ -95,6 +95,21 @@ extension Doctor {
             remedy: holder?.stopCommand ?? "ss -lunp 'sport = :\(port)'")
     }
 
+    /// The addresses that we are to listen on; those that no interface has may come later.
+    func listeners() -> [Finding] {
+        guard !plan.listen.isEmpty, let here = try? Netlink().addresses() else { return [] }
+        return Self.listeners(plan.listen, here: Set(here.map(\.address.address)))
+    }
+
+    static func listeners(_ wanted: [IPAddress], here: Set<IPAddress>) -> [Finding] {
+        wanted.filter { !$0.isUnspecified && !here.contains($0) }.map { address in
+            Finding(
+                id: "listen-\(address)", title: "Listening on \(address)", state: .warning,
+                detail: "no interface has this address: IKE and ESP are received there as soon as one has it",
+                remedy: "ip address show")
+        }
+    }
+
     func otherIKE() -> Finding {
         let here = SystemFile.link("/proc/thread-self/ns/net")
         let daemons = RunningProcess.all().filter { process in

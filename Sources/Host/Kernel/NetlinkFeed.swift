@@ -20,13 +20,14 @@ final class NetlinkFeed<Event: Sendable>: Sendable {
         failed: @escaping @Sendable (NetlinkError) -> Event,
         read: @escaping @Sendable (NetlinkMessage) throws(NetlinkMalformed) -> Event?
     ) throws(NetlinkError) {
+        let queue = DispatchQueue(label: "gatehouse.netlink-feed")
         let reader = Reader(
-            socket: try NetlinkSocket.open(bus, groups: groups, in: namespace), overrun: overrun, failed: failed,
-            read: read)
+            socket: try NetlinkSocket.open(bus, groups: groups, in: namespace), queue: queue, overrun: overrun,
+            failed: failed, read: read)
         let (stream, continuation) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingOldest(4096))
         events = stream
         let source = DispatchSource.makeReadSource(
-            fileDescriptor: reader.socket.descriptor, queue: DispatchQueue(label: "gatehouse.netlink-feed"))
+            fileDescriptor: reader.socket.descriptor, queue: queue)
         source.setEventHandler { if !reader.read(into: continuation) { source.cancel() } }
         // The reader, and with it the socket, lives in this closure until the source has let go of the descriptor.
         source.setCancelHandler { withExtendedLifetime(reader) { continuation.finish() } }
@@ -41,6 +42,7 @@ final class NetlinkFeed<Event: Sendable>: Sendable {
     /// The socket and what is left to tell. Used on the source's queue alone.
     private final class Reader: Sendable {
         let socket: NetlinkSocket
+        private let queue: DispatchQueue
         private let overrun: Event
         private let failed: @Sendable (NetlinkError) -> Event
         private let makeEvent: @Sendable (NetlinkMessage) throws(NetlinkMalformed) -> Event?
@@ -48,10 +50,12 @@ final class NetlinkFeed<Event: Sendable>: Sendable {
         private let hasLost = Atomic(false)
 
         init(
-            socket: consuming NetlinkSocket, overrun: Event, failed: @escaping @Sendable (NetlinkError) -> Event,
+            socket: consuming NetlinkSocket, queue: DispatchQueue, overrun: Event,
+            failed: @escaping @Sendable (NetlinkError) -> Event,
             read: @escaping @Sendable (NetlinkMessage) throws(NetlinkMalformed) -> Event?
         ) {
             self.socket = socket
+            self.queue = queue
             self.overrun = overrun
             self.failed = failed
             makeEvent = read
@@ -89,7 +93,21 @@ final class NetlinkFeed<Event: Sendable>: Sendable {
                 guard case .enqueued = continuation.yield(overrun) else { return }
                 hasLost.store(false, ordering: .relaxed)
             }
-            if case .dropped = continuation.yield(event) { hasLost.store(true, ordering: .relaxed) }
+            guard case .dropped = continuation.yield(event) else { return }
+            hasLost.store(true, ordering: .relaxed)
+            tellLater(continuation)
+        }
+
+        /// Where nothing more comes, no event brings the news along.
+        private func tellLater(_ continuation: AsyncStream<Event>.Continuation) {
+            queue.asyncAfter(deadline: .now() + .seconds(1)) { [self] in
+                guard hasLost.load(ordering: .relaxed) else { return }
+                switch continuation.yield(overrun) {
+                case .enqueued: hasLost.store(false, ordering: .relaxed)
+                case .dropped: tellLater(continuation)
+                default: break
+                }
+            }
         }
     }
 }

@@ -12,19 +12,41 @@ final class SegmentClamp {
     private let netlink: Netlink
     private var sizes: [String: Int] = [:]
     private var isPrepared = false
+    /// That of the table that we made.
+    private var made: Token?
+
+    /// What tells our table from another of the same name, such as one that a firewall's file has brought back as it was
+    /// when the file was written: the kernel's number for it, and how many chains and maps it has.
+    private struct Token: Equatable {
+        var handle: UInt64?
+        var parts: UInt32?
+    }
 
     /// Works through a socket of ``Netlink/Bus/netfilter``.
     init(_ netlink: Netlink) { self.netlink = netlink }
 
     /// Sets the size for IPv4, in bytes; IPv6 gets 20 less. Packets both into and out of `interface` are clamped.
-    func set(_ interface: String, mss: Int) throws(NetlinkError) {
+    ///
+    /// - Returns: whether the table had to be made anew, since someone had changed it or taken it away.
+    @discardableResult
+    func set(_ interface: String, mss: Int) throws(NetlinkError) -> Bool {
         let old = sizes[interface]
-        guard old != mss else { return }
+        // That it was set once does not say that it is there.
+        if old == mss, try isIntact() { return false }
         sizes[interface] = mss
-        guard isPrepared else { return try rebuild() }
-        var requests = old.map { [element(interface, $0, isV6: false, isAdded: false), element(interface, $0, isV6: true, isAdded: false)] } ?? []
-        requests += [element(interface, mss, isV6: false, isAdded: true), element(interface, mss, isV6: true, isAdded: true)]
-        try change(requests)
+        do throws(NetlinkError) {
+            guard isPrepared, old != mss else {
+                let wasThere = isPrepared
+                try rebuild()
+                return wasThere
+            }
+            var requests = old.map { [element(interface, $0, isV6: false, isAdded: false), element(interface, $0, isV6: true, isAdded: false)] } ?? []
+            requests += [element(interface, mss, isV6: false, isAdded: true), element(interface, mss, isV6: true, isAdded: true)]
+            return try change(requests)
+        } catch {
+            sizes[interface] = old
+            throw error
+        }
     }
 
     func remove(_ interface: String) throws(NetlinkError) {
@@ -34,16 +56,31 @@ final class SegmentClamp {
         ])
     }
 
-    /// Whether our table is in the kernel, or is not needed.
+    /// Whether the table in the kernel is the one that we made, or none is needed.
     func isIntact() throws(NetlinkError) -> Bool {
-        guard isPrepared else { return true }
+        guard isPrepared else { return sizes.isEmpty }
+        guard let present = try token() else { return false }
+        return present == made
+    }
+
+    /// Nil when there is no such table.
+    private func token() throws(NetlinkError) -> Token? {
+        let operation = { "looking up our nftables table" }
+        var body = Self.header()
+        body.attribute(NFTA_TABLE_NAME.rawValue, text: Self.table)
         do {
-            var body = Self.header()
-            body.attribute(NFTA_TABLE_NAME.rawValue, text: Self.table)
-            _ = try netlink.ask(Self.request(NFT_MSG_GETTABLE, body), "looking up our nftables table")
-            return true
+            for message in try netlink.ask(Self.request(NFT_MSG_GETTABLE, body), operation())
+            where Nftables.kind(message) == NFT_MSG_NEWTABLE.rawValue {
+                let attributes = try netlink.read(operation) { () throws(NetlinkMalformed) in
+                    try Nftables.attributes(message)
+                }
+                return Token(
+                    handle: attributes[NFTA_TABLE_HANDLE.rawValue]?.big(UInt64.self),
+                    parts: attributes[NFTA_TABLE_USE.rawValue]?.big(UInt32.self))
+            }
+            return nil
         } catch let error where error.isNotFound {
-            return false
+            return nil
         }
     }
 
@@ -66,21 +103,26 @@ final class SegmentClamp {
         }
         try send(requests)
         isPrepared = true
+        made = try token()
     }
 
     /// Takes the table away.
     func removeTable() throws(NetlinkError) {
         sizes = [:]
         isPrepared = false
+        made = nil
         try send([Self.tableRequest(NFT_MSG_NEWTABLE), Self.tableRequest(NFT_MSG_DELTABLE)])
     }
 
-    /// Someone may have taken our table: then it is made anew.
-    private func change(_ requests: [NetlinkRequest]) throws(NetlinkError) {
+    /// Someone may have taken our table: then it is made anew, which is told.
+    @discardableResult
+    private func change(_ requests: [NetlinkRequest]) throws(NetlinkError) -> Bool {
         do {
             try send(requests)
+            return false
         } catch let error where error.kind == .refused && error.errno != EPERM {
             try rebuild()
+            return true
         }
     }
 

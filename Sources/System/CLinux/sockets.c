@@ -74,6 +74,8 @@ int clinux_socket(int is_ipv6, int is_esp, const uint8_t *bytes, uint16_t port, 
     if (set(fd, SOL_SOCKET, SO_SNDBUFFORCE, buffer_bytes)) set(fd, SOL_SOCKET, SO_SNDBUF, buffer_bytes);
     // Old kernels lack it: datagrams then simply come one by one.
     if (is_udp && gro) set(fd, IPPROTO_UDP, UDP_GRO, 1);
+    // An address may come later than we: from a modem that boots slowly, by DHCP.
+    if (!error) error = is_ipv6 ? set(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1) : set(fd, IPPROTO_IP, IP_FREEBIND, 1);
     address a;
     socklen_t length = fill(&a, is_ipv6, bytes, is_udp ? port : 0);
     if (!error && bind(fd, &a.any, length)) error = -errno;

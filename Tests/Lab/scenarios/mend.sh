@@ -1,5 +1,6 @@
 # Someone on the gateway takes away what is ours: it is back within moments, the event log says so, and nothing of others
 # is touched.
+# seconds: 420
 data_path=kernel
 aws_endpoint 1
 gateway_starts
@@ -38,6 +39,20 @@ traffic
 count=$(events mended)
 ip -n "$lab-gateway" route delete "$remote_network" dev gh0
 soon 30 "the route is back" has_mended "$count"
+traffic
+mtu() { ip -n "$lab-gateway" -o link show gh0 | grep -o 'mtu [0-9]*'; }
+before=$(mtu)
+count=$(events mended)
+ip -n "$lab-gateway" link set gh0 mtu 1300
+soon 30 "the MTU is put back" has_mended "$count"
+check "to what it was" test "$(mtu)" == "$before"
+# This goes without a word, and is found in a look at the kernel.
+clamps() { [[ $(on gateway nft list table inet gatehouse_mss) == *'"gh0"'* ]]; }
+check "segment sizes are lowered" clamps
+count=$(events mended)
+on gateway nft flush ruleset
+soon 90 "the segment sizes are back" has_mended "$count"
+check "for the tunnel's interface" clamps
 traffic
 check "nothing of others was touched" test "$(others)" == "$theirs"
 nothing_in_clear

@@ -29,6 +29,8 @@ struct KernelBook {
     /// Which children want a policy; of an outbound one the last is the one in force.
     private var holders: [KernelPolicy.ID: [UInt32]] = [:]
     private(set) var policies: [KernelPolicy.ID: KernelPolicy] = [:]
+    /// Interfaces, by ID, that an earlier run left and that may still be claimed.
+    var unclaimed: Set<UInt32> = []
     /// Interfaces, by ID, on which an earlier run's associations go on for a while.
     var inheriting: Set<UInt32> = []
     /// Those of them whose successor carries packets: they go in a moment, together.
@@ -120,7 +122,12 @@ struct KernelBook {
         plan.interfaces = tunnels.mapValues { KernelPlan.Interface(link: $0.link, interfaceID: $0.interfaceID) }
         plan.policies = policies
         plan.inheriting = inheriting
-        for child in children.values where !child.isLost {
+        plan.unclaimed = unclaimed
+        for child in children.values {
+            guard !child.isLost else {
+                plan.leaving.formUnion([child.plan.inbound.id, child.plan.outbound.id])
+                continue
+            }
             plan.associations[child.plan.inbound.id] = KernelPlan.Terms(child.plan.inbound)
             if child.hasOutbound { plan.associations[child.plan.outbound.id] = KernelPlan.Terms(child.plan.outbound) }
         }

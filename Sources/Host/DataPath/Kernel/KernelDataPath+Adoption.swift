@@ -1,5 +1,6 @@
-import IKE
 import Base
+import CMnl
+import IKE
 import Tunnels
 
 /// Taking over what an earlier process left, and putting right what someone else changed.
@@ -7,7 +8,7 @@ extension KernelDataPath {
     /// What the kernel holds now.
     func picture() throws(NetlinkError) -> KernelPicture {
         KernelPicture(
-            links: try route.links(), addresses: try route.addresses(), associations: try xfrm.associations(),
+            links: try route.links(), addresses: try route.addresses(), associations: try xfrm.keyedAssociations(),
             policies: try xfrm.policies())
     }
 
@@ -29,11 +30,12 @@ extension KernelDataPath {
         let names = inheritance()
         // What an earlier process set up goes on carrying packets until it is replaced or nobody claims it.
         book.inheriting = Set(names.keys.compactMap(KernelOwnership.interfaceID))
+        book.unclaimed = book.inheriting
         return names
     }
 
     public func adopt(_ children: [KeptChild]) async -> Set<UInt32> {
-        guard !children.isEmpty, let present = try? xfrm.associations(), let policies = try? xfrm.policies() else {
+        guard !children.isEmpty, let present = try? xfrm.keyedAssociations(), let policies = try? xfrm.policies() else {
             return []
         }
         let there = Dictionary(present.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
@@ -81,6 +83,7 @@ extension KernelDataPath {
     public func settle() async {
         let claimed = Set(book.tunnels.values.map(\.interfaceID))
         book.inheriting.formIntersection(claimed)
+        book.unclaimed = []
         do {
             try apply(KernelDifference(from: try picture(), to: book.plan), nil)
         } catch {
@@ -127,6 +130,10 @@ extension KernelDataPath {
     ///
     /// - Parameter cause: why there was one, for the log; nil at the start, when differences are expected.
     func apply(_ difference: KernelDifference, _ cause: String?) throws(NetlinkError) {
+        // First, since it cannot fail: what can must not keep new keys from being negotiated.
+        for spiIn in Set(difference.associationsLost.compactMap { book.owner(of: $0) }).sorted() {
+            lost(spiIn, cause ?? "it was not in the kernel")
+        }
         for name in difference.linksToRemove { try route.deleteLink(name) }
         for wanted in difference.linksToMake + difference.linksToMend {
             let name = wanted.link.interface
@@ -146,8 +153,27 @@ extension KernelDataPath {
             let count = difference.policiesToAdd.count + difference.policiesToReplace.count
             tell(.mended(interface: "", "\(cause): \(count) policies are restored"))
         }
-        for spiIn in Set(difference.associationsLost.compactMap { book.owner(of: $0) }).sorted() {
-            lost(spiIn, cause ?? "it was not in the kernel")
+        let surplus = difference.policiesToRemove.count + difference.associationsToRemove.count
+        if let cause, surplus > 0 {
+            tell(.mended(interface: "", "\(cause): \(surplus) policies or associations with our numbers are removed"))
         }
+    }
+}
+
+extension Netlink {
+    /// The associations that can carry packets, whoever made them. Where a packet has found none, the kernel keeps its
+    /// place for a while if some program asks to be told of that, and lists it among the others; it has no keys.
+    func keyedAssociations() throws(NetlinkError) -> [KernelSA] {
+        let operation = { "listing the IPsec associations" }
+        var body = NetlinkWriter()
+        body.attribute(XFRMA_PROTO.rawValue, value: XFRM.esp)
+        return try dump(NetlinkRequest(XFRM_MSG_GETSA, body), operation())
+            .mapAnswers(of: XFRM_MSG_NEWSA, in: self, operation) { (message) throws(NetlinkMalformed) -> KernelSA? in
+                guard let association = try KernelSA(message.body) else { return nil }
+                let attributes = try NetlinkAttributes(message.body.dropFirst(XFRM.stateSize))
+                let hasKeys =
+                    attributes[XFRMA_ALG_AEAD.rawValue] != nil || attributes[XFRMA_ALG_CRYPT.rawValue] != nil
+                return hasKeys ? association : nil
+            }
     }
 }

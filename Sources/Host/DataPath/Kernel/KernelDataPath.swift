@@ -17,7 +17,7 @@ public actor KernelDataPath: DataPath {
     private let continuation: AsyncStream<DataPathEvent>.Continuation
     let xfrm: Netlink
     let route: Netlink
-    private let clamp: SegmentClamp
+    let clamp: SegmentClamp
     private let ipsecWatcher: IPsecWatcher
     private let linkWatcher: KernelWatcher
     private let clock = SystemClock()
@@ -71,7 +71,7 @@ public actor KernelDataPath: DataPath {
         listen()
         let isNew = book.tunnels[link.interface] == nil
         let index = try makeLink(link, interfaceID, removingOthers: isNew)
-        try clamp.set(link.interface, mss: link.mss ?? link.mtu - 40)
+        if try clamp.set(link.interface, mss: link.mss ?? link.mtu - 40) { tellOfClamp() }
         book.open(KernelBook.Tunnel(link: link, interfaceID: interfaceID, index: index))
     }
 
@@ -161,7 +161,7 @@ public actor KernelDataPath: DataPath {
         do {
             try startSending(spiIn)
         } catch {
-            continuation.yield(.childLost(spiIn: spiIn, reason: "\(error)"))
+            lost(spiIn, "\(error)")
         }
     }
 
@@ -195,7 +195,7 @@ public actor KernelDataPath: DataPath {
             try move(child, to: path)
         } catch {
             // The old path is of no use any more; new keys come with the new one.
-            continuation.yield(.childLost(spiIn: spiIn, reason: "\(error)"))
+            lost(spiIn, "\(error)")
         }
     }
 
@@ -220,10 +220,25 @@ public actor KernelDataPath: DataPath {
         if next.differsInPorts(from: outbound) { return try xfrm.update(next, sent.keys) }
         // Packets go on leaving by the old one meanwhile: its next numbers are left to it.
         next.sequence.sent += 1 << 12
-        if next.id == outbound.id { try xfrm.deleteAssociation(outbound.id) }
-        try xfrm.add(next, sent.keys)
+        if next.id == outbound.id {
+            try replace(next, sent.keys)
+        } else {
+            try xfrm.add(next, sent.keys)
+        }
         for policy in book.hold(plan.outboundPolicies, by: spiIn) { try xfrm.replacePolicy(policy) }
         if next.id != outbound.id { try xfrm.deleteAssociation(outbound.id) }
+    }
+
+    /// Puts an association in the place of the one with its number. For a packet that finds the place empty the kernel
+    /// keeps it, if some program asks to be told of such packets: then it is emptied once more.
+    private func replace(_ association: KernelSA, _ keys: KernelSA.Keys) throws(NetlinkError) {
+        try xfrm.deleteAssociation(association.id)
+        do {
+            try xfrm.add(association, keys)
+        } catch let error where error.kind == .refused && error.errno == 17 {
+            try xfrm.deleteAssociation(association.id)
+            try xfrm.add(association, keys)
+        }
     }
 
     // MARK: - Counters
@@ -323,6 +338,8 @@ public actor KernelDataPath: DataPath {
             $0.plan.interfaceID == id.interfaceID
         }) else { return }
         do {
+            // What is told may be long past: a comparison has put it right by now, or we have.
+            guard try xfrm.policy(id) != wanted else { return }
             try xfrm.replacePolicy(wanted)
             continuation.yield(
                 .mended(
@@ -347,24 +364,39 @@ public actor KernelDataPath: DataPath {
         }
     }
 
-    /// Compares everything of ours with the kernel, puts it right, and returns how many differences there were.
+    /// Some things go without a word: a device drops the associations whose work it does when it goes down, and a
+    /// firewall that is loaded anew drops our table.
     @discardableResult
-    public func inspect() throws -> Int {
-        let difference = KernelDifference(from: try picture(), to: book.plan)
-        try apply(difference, "the kernel was inspected")
-        try mendClamp()
-        return difference.count
-    }
+    public func inspect() throws -> Int { try compare("found in a look at the kernel") }
 
-    /// Compares everything with the kernel and puts it right; each difference is told.
+    /// Compares everything with the kernel and puts it right, because something has happened.
     func mend(_ cause: String) {
-        guard !isShutDown else { return }
         do {
-            try apply(KernelDifference(from: try picture(), to: book.plan), cause)
-            try mendClamp()
+            _ = try compare(cause)
         } catch {
             continuation.yield(.troubled("the kernel could not be compared with what should be there: \(error)"))
         }
+    }
+
+    /// Each difference is told, and how many there were is returned.
+    ///
+    /// Nothing is under way meanwhile: no method here waits for anything with its work half done, so that the book and
+    /// the kernel agree on all that we did.
+    private func compare(_ cause: String) throws(NetlinkError) -> Int {
+        guard !isShutDown else { return 0 }
+        let difference = KernelDifference(from: try picture(), to: book.plan)
+        try apply(difference, cause)
+        guard try !clamp.isIntact() else { return difference.count }
+        try clamp.rebuild()
+        tellOfClamp()
+        return difference.count + 1
+    }
+
+    private func tellOfClamp() {
+        tell(
+            .mended(
+                interface: "",
+                "the segment sizes of the tunnels were changed or removed in nftables by someone else and are restored"))
     }
 
     func tell(_ event: DataPathEvent) { continuation.yield(event) }
@@ -395,16 +427,6 @@ public actor KernelDataPath: DataPath {
         for task in tasks { task.cancel() }
         tasks = []
         continuation.finish()
-    }
-
-    /// The firewall tells nobody that our table went: it is looked for whenever the rest is compared.
-    func mendClamp() throws(NetlinkError) {
-        guard try !clamp.isIntact() else { return }
-        try clamp.rebuild()
-        tell(
-            .mended(
-                interface: "",
-                "the segment sizes of the tunnels were removed from nftables by someone else and are restored"))
     }
 
     /// Of what is being taken away, nothing can be said to anyone but by leaving it out.

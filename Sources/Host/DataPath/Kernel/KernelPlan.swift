@@ -42,6 +42,10 @@ struct KernelPlan: Hashable, Sendable {
     var interfaces: [String: Interface] = [:]
     var associations: [KernelSAID: Terms] = [:]
     var policies: [KernelPolicy.ID: KernelPolicy] = [:]
+    /// Of children that have lost one: what is left of them works on until their successors are there.
+    var leaving: Set<KernelSAID> = []
+    /// Interfaces, by ID, of an earlier run that may still be claimed.
+    var unclaimed: Set<UInt32> = []
     /// Interfaces, by ID, on which an earlier run's associations and policies go on for a while.
     var inheriting: Set<UInt32> = []
 }
@@ -96,7 +100,7 @@ struct KernelDifference: Hashable, Sendable {
         for link in present.links where link.kind == KernelLink.xfrmKind && KernelOwnership.isOurs(link.interfaceID) {
             if let wanted = plan.interfaces[link.name], wanted.interfaceID == link.interfaceID {
                 there[link.name] = link
-            } else {
+            } else if !plan.unclaimed.contains(link.interfaceID) {
                 linksToRemove.append(link.name)
             }
         }
@@ -131,7 +135,7 @@ struct KernelDifference: Hashable, Sendable {
         for association in present.associations where KernelOwnership.isOurs(association.interfaceID) {
             if let terms = missing[association.id] {
                 if terms == KernelPlan.Terms(association) { missing[association.id] = nil }
-            } else if !plan.inheriting.contains(association.interfaceID) {
+            } else if !plan.inheriting.contains(association.interfaceID), !plan.leaving.contains(association.id) {
                 associationsToRemove.append(association.id)
             }
         }

@@ -4,7 +4,7 @@ import Glibc
 
 /// What the kernel says about IPsec, unasked.
 public enum IPsecEvent: Hashable, Sendable {
-    /// A packet matched a policy whose association is missing.
+    /// A packet matched a policy whose association is missing. Told to those who ask for it; see ``IPsecWatcher``.
     case acquire(source: IPAddress, destination: IPAddress, requestID: UInt32, policy: KernelPolicy?)
     /// A limit was reached: soft to renew in time, hard when it has gone.
     case expired(KernelSA, isHard: Bool)
@@ -107,12 +107,17 @@ public final class IPsecWatcher: Sendable {
     public let events: AsyncStream<IPsecEvent>
     private let feed: NetlinkFeed<IPsecEvent>
 
-    /// - Parameter netlink: the socket that our own changes go through, of which nothing is told.
-    public init(besides netlink: Netlink? = nil, in namespace: NetworkNamespace? = nil) throws(NetlinkError) {
-        let groups = [
-            XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_SA, XFRMNLGRP_POLICY, XFRMNLGRP_REPORT, XFRMNLGRP_MIGRATE,
-            XFRMNLGRP_MAPPING,
+    /// - Parameters:
+    ///   - netlink: the socket that our own changes go through, of which nothing is told.
+    ///   - hearsAcquires: has packets told that found no association. While anyone listens to those, the kernel keeps the
+    ///     place of the association for whoever is to make it, so that ``Netlink/add(_:_:)`` finds it taken.
+    public init(
+        besides netlink: Netlink? = nil, in namespace: NetworkNamespace? = nil, hearsAcquires: Bool = false
+    ) throws(NetlinkError) {
+        var groups = [
+            XFRMNLGRP_EXPIRE, XFRMNLGRP_SA, XFRMNLGRP_POLICY, XFRMNLGRP_REPORT, XFRMNLGRP_MIGRATE, XFRMNLGRP_MAPPING,
         ].map(\.rawValue)
+        if hearsAcquires { groups.append(XFRMNLGRP_ACQUIRE.rawValue) }
         let own = netlink?.port
         feed = try NetlinkFeed(
             .xfrm, groups: groups, in: namespace, overrun: .overrun, failed: IPsecEvent.failed

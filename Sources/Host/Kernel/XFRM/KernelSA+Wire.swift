@@ -24,7 +24,7 @@ enum XFRM {
 }
 
 extension KernelSA {
-    /// `xfrm_usersa_info` and its attributes; without `keys` it describes no cipher, as ALLOCSPI wants it.
+    /// `xfrm_usersa_info` and its attributes; without `keys` it describes no cipher.
     func body(_ keys: Keys?) -> NetlinkWriter {
         // A window, or long sequence numbers, need the longer form of the replay state.
         let hasReplayState = hasExtendedSequence || replayWindow > 32 || sequence != Sequence()
@@ -64,7 +64,9 @@ extension KernelSA {
         }
         if interfaceID != 0 { writer.attribute(XFRMA_IF_ID.rawValue, value: interfaceID) }
         if let mark { writer.append(mark) }
-        if let direction { writer.attribute(XFRM.directionAttribute, value: direction.rawValue) }
+        // Said of what comes in alone: newer kernels refuse an outbound one with a replay state, without which all of
+        // them refuse long sequence numbers, and where it came to.
+        if direction == .input { writer.attribute(XFRM.directionAttribute, value: Direction.input.rawValue) }
         if let offload {
             var body = NetlinkWriter()
             body.append(offload.interface)

@@ -13,7 +13,7 @@ extension Netlink {
             "adding the association \(association.id)")
     }
 
-    /// Fills in one that ``allocateSPI(for:in:)`` reserved, or changes lifetime and UDP ports of one that is there.
+    /// Changes lifetime and UDP ports of one that is there.
     public func update(_ association: KernelSA, _ keys: KernelSA.Keys) throws(NetlinkError) {
         try request(
             NetlinkRequest(XFRM_MSG_UPDSA, association.body(keys), isSecret: true),
@@ -83,26 +83,6 @@ extension Netlink {
             .mapAnswers(of: XFRM_MSG_NEWSA, in: self, operation) { (message) throws(NetlinkMalformed) in
                 try KernelSA(message.body)
             }
-    }
-
-    /// Has the kernel choose an SPI that is free on `association`'s destination, and reserves it for a while.
-    public func allocateSPI(
-        for association: KernelSA, in range: ClosedRange<UInt32> = 0x100...0xFFFF_FFFF
-    ) throws(NetlinkError) -> UInt32 {
-        var body = association
-        body.spi = 0
-        var writer = NetlinkWriter()
-        let whole = body.body(nil).bytes
-        writer.append(whole.prefix(XFRM.stateSize))
-        writer.append(range.lowerBound)
-        writer.append(range.upperBound)
-        writer.append(whole.dropFirst(XFRM.stateSize))
-        let operation = { "reserving an SPI on \(association.destination)" }
-        let answers = try ask(NetlinkRequest(XFRM_MSG_ALLOCSPI, writer), operation())
-        guard let answer = answers.first(where: { $0.type == UInt16(XFRM_MSG_NEWSA) }), answer.body.count >= 76 else {
-            throw NetlinkError(operation: operation(), errno: 0, kernelText: "no SPI in it", kind: .unreadable)
-        }
-        return UInt32(bigEndian: answer.body.host(UInt32.self, at: 72))
     }
 
     // MARK: Policies
