@@ -14,6 +14,8 @@ actor Gatekeeper {
     enum Message: Sendable {
         case order(Order, Reply)
         case neighbours([KernelNeighbour])
+        case neighbourRemoved(IPAddress)
+        /// What was told of neighbours is not all that has happened.
         case neighboursLost
         /// Someone else has changed nftables.
         case tableChanged
@@ -78,14 +80,16 @@ actor Gatekeeper {
     private(set) var problem: String?
     private var isFinished = false
     private var isHandedOver = false
-    private var watcher: NftablesWatcher?
+    var watcher: NftablesWatcher?
+    /// Addresses whose entries may last otherwise in the kernel than they should: a change of theirs failed.
+    private var unsure: Set<IPAddress> = []
     /// What people call the connectors, by ID.
     var siteNames: [String: String] = [:]
     /// Ends that could not be stored yet: they must not be forgotten, or a restart would let someone in again.
     private var unstored: [(record: AccessRecord, actor: String)] = []
 
     /// How long the gate stays open without us, and how often that is renewed.
-    private static let lease = Tick.Span.seconds(30)
+    static let lease = Tick.Span.seconds(30)
     private static let leaseInterval = Tick.Span.seconds(10)
     /// A net under the watcher, and the time between attempts when the kernel refuses.
     private static let checkInterval = Tick.Span.seconds(60)
@@ -106,8 +110,11 @@ actor Gatekeeper {
     var settings: AccessSettings { engine.settings }
 
     /// Takes up what is stored and puts the gate up, if it is to be.
+    ///
+    /// - Throws: why nobody can say whether there is to be a gate, or why it cannot be put up. No tunnel may carry packets
+    ///   then; what stands in the kernel and for the next boot stays, closed.
     func start() throws {
-        let (settings, sites) = readSite()
+        let (settings, sites) = try storedSite()
         engine = SessionEngine(settings: settings, sites: Set(sites.map(\.id)), nextID: try store.nextSession())
         gate = Gate(plan(settings, sites))
         startPolicies()
@@ -128,6 +135,7 @@ actor Gatekeeper {
         store(batch: &batch)
         _ = gate.takeChange()
         follow()
+        if let problem { throw GateBroken(description: problem) }
     }
 
     /// Handles messages until ``Message/stop(isHandedOver:)``.
@@ -143,6 +151,16 @@ actor Gatekeeper {
         watcher?.stop()
         inbox.close()
         if settings.isGateEnabled { try? machine.table.renewLease(isHandedOver ? Self.lease : nil) }
+        // Some have asked meanwhile, and whoever stops us may have to wait for them.
+        while let rest = await inbox.next() {
+            for message in rest {
+                switch message {
+                case .order(_, let reply): reply.resume(throwing: Stopping())
+                case .call(let body): body(self)
+                default: break
+                }
+            }
+        }
     }
 
     // MARK: - Messages
@@ -169,8 +187,12 @@ actor Gatekeeper {
             }
         case .neighbours(let neighbours):
             for (address, mac) in Self.cards(neighbours) { receive(.neighbour(address, mac), into: &batch) }
+        case .neighbourRemoved(let address): receive(.neighbourGone(address), into: &batch)
         case .neighboursLost:
-            for (address, mac) in neighbours() { receive(.neighbour(address, mac), into: &batch) }
+            // Where it cannot be read, what is known is better than nothing.
+            let table = try? IPAddress.Family.allCases.flatMap { Self.cards(try machine.route.neighbours($0)) }
+            guard let table else { return }
+            receive(.neighbours(Dictionary(table, uniquingKeysWith: { first, _ in first })), into: &batch)
         case .tableChanged:
             commit(&batch)
             check(isForeign: true)
@@ -193,7 +215,10 @@ actor Gatekeeper {
             if effects.contains(.readTraffic) {
                 receive(.traffic(traffic().mapValues(\.packetsOut)), into: &batch)
             }
-            if let leaseAt, leaseAt <= machine.clock.now { renewLease() }
+            if let leaseAt, leaseAt <= machine.clock.now, !renewLease() {
+                commit(&batch)
+                check(isForeign: true)
+            }
             if let checkAt, checkAt <= machine.clock.now {
                 commit(&batch)
                 check(isForeign: false)
@@ -398,31 +423,20 @@ actor Gatekeeper {
         if !change.isEmpty {
             do throws(NetlinkError) {
                 try machine.table.apply(change, now: machine.clock.now)
-                if change.rules != nil { writeBootFile() }
             } catch {
                 // The table is not what we thought: someone changed it, or an entry's time ran out before ours.
+                unsure.formUnion(change.added.map(\.address))
                 check(isForeign: false)
             }
+            if change.rules != nil { writeBootFile() }
         }
-        guard !cuts.isEmpty else { return }
-        let remote = IPAddress.Family.allCases.flatMap { gate.plan.ranges(of: Set(gate.plan.sites.map(\.id)), $0) }
-        do throws(NetlinkError) {
-            for family in IPAddress.Family.allCases {
-                let some = cuts.filter { $0.family == family }
-                guard !some.isEmpty else { continue }
-                try machine.conntrack.forgetConnections(of: some, family) { far in
-                    remote.contains { $0.contains(far) }
-                }
-            }
-        } catch {
-            log.add(.warning, kind: "cut-failed", message: "Connections of ended sessions could not be forgotten: \(error)")
-        }
+        cut(cuts)
     }
 
     /// Compares the kernel's table with what should be there, and mends it.
     private func check(isForeign: Bool, isFirst: Bool = false) {
         guard settings.isGateEnabled else { return }
-        _ = gate.takeChange()
+        unsure.formUnion(gate.takeChange().added.map(\.address))
         let now = machine.clock.now
         checkAt = now + Self.checkInterval
         do throws(NetlinkError) {
@@ -430,7 +444,7 @@ actor Gatekeeper {
                 try install(now)
                 if !isFirst { tellOfMending("\(part) was changed or removed by someone else and is restored") }
             } else {
-                let change = gate.difference(from: try machine.table.standings(gate.places))
+                let change = gate.difference(from: try machine.table.standings(gate.places), renewing: unsure)
                 if !change.isEmpty {
                     do throws(NetlinkError) {
                         try machine.table.apply(change, now: now)
@@ -446,6 +460,7 @@ actor Gatekeeper {
             if watcher == nil { try watch() }
             if problem != nil { log.add(.info, kind: "gate-mended", message: "The gate is as it should be again.") }
             problem = nil
+            unsure = []
         } catch {
             let sentence = "The gate is not as it should be: \(error)."
             if problem != sentence { log.add(.error, kind: "gate-failed", message: sentence) }
@@ -454,37 +469,16 @@ actor Gatekeeper {
         }
     }
 
-    private func install(_ now: Tick) throws(NetlinkError) {
-        // What is told of so many elements would only fill memory.
-        watcher?.stop()
-        watcher = nil
-        try machine.table.install(gate.ruleset, Array(gate.entries.values), lease: Self.lease, now: now)
-        guard let part = try machine.table.difference(from: gate.ruleset) else { return }
-        throw NetlinkError(
-            operation: "putting up the gate", errno: 0, kernelText: "\(part) is not what it was told to be",
-            kind: .unreadable)
-    }
-
-    /// Listens from now on, and looks once more: between the last look and this one something may have happened.
-    private func watch() throws(NetlinkError) {
-        let watcher = try NftablesWatcher(ignoring: machine.table.port)
-        self.watcher = watcher
-        let inbox = inbox
-        Task { for await _ in watcher.changes { inbox.put(.tableChanged) } }
-        inbox.put(.tableChanged)
-    }
-
-    private func tellOfMending(_ what: String) {
-        log.add(.warning, kind: "gate-mended", message: "The gate: \(what).")
-    }
-
-    private func renewLease() {
-        guard settings.isGateEnabled else { return leaseAt = nil }
+    /// False when the table is not what it should be.
+    private func renewLease() -> Bool {
+        leaseAt = nil
+        guard settings.isGateEnabled else { return true }
         do throws(NetlinkError) {
             try machine.table.renewLease(Self.lease)
             leaseAt = machine.clock.now + Self.leaseInterval
+            return true
         } catch {
-            check(isForeign: true)
+            return false
         }
     }
 

@@ -59,8 +59,10 @@ public final class Gateway: Sendable {
         // From here on they outlive us: ESP in UDP needs an open socket, and what peers send waits for our successor.
         manager.keep(usesKernel ? outside.udpDescriptors : [])
         let loop = try IOLoop(outside) { bytes, path in
-            inbox.putDatagram(
-                .datagram(bytes, path), from: path.remote, isFirstContact: Engine.isFirstContact(bytes, path))
+            let isFirstContact = Engine.isFirstContact(bytes, path)
+            // Not even kept in line.
+            guard !isFirstContact || bytes.count <= Engine.largestFirstContact + 4 else { return }
+            inbox.putDatagram(.datagram(bytes, path), from: path.remote, isFirstContact: isFirstContact)
         }
         let dataPath: any DataPath = usesKernel ? try KernelDataPath() : try UserspaceDataPath(loop)
         let netlink = try Netlink()
@@ -175,7 +177,7 @@ public final class Gateway: Sendable {
     /// Brings the stored connectors up and serves until ``stop()``; returns when everything is down again.
     public func run() async throws {
         let machine = core.machine
-        // Before the sockets answer and before a tunnel is up.
+        // Before the sockets answer and before a tunnel is up; without the gate that is wanted, neither follows.
         try await gatekeeper.start()
         let portal = try await Portal.start(
             PortalConfiguration(runtimeDirectory: boot.runtimeDirectory, statusGroup: boot.statusGroup), api: control,
@@ -207,6 +209,7 @@ public final class Gateway: Sendable {
                 for await event in neighbours.events {
                     switch event {
                     case .neighbour(let neighbour): gatekeeper.inbox.put(.neighbours([neighbour]))
+                    case .neighbourRemoved(let neighbour): gatekeeper.inbox.put(.neighbourRemoved(neighbour.address))
                     case .overrun: gatekeeper.inbox.put(.neighboursLost)
                     default: break
                     }

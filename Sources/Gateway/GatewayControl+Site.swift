@@ -1,3 +1,4 @@
+import Access
 import Portal
 import Store
 import Tunnels
@@ -16,6 +17,7 @@ extension GatewayControl {
     func applySite(
         _ order: SiteOrder, keepsOthers: Bool, against version: String?, isDryRun: Bool, caller: Caller
     ) async throws -> SiteResult {
+        try Self.refuseUnreadable(order.settings ?? [:])
         let plan = try refusing { () throws(StoreError) in try store.plan(order, keepsOthers: keepsOthers) }
         if let version, version != plan.version { throw APIError(StoreError.siteChanged) }
         let isStored = !isDryRun && !plan.difference.isEmpty
@@ -31,5 +33,11 @@ extension GatewayControl {
             putInForce()
         }
         return SiteResult(version: plan.version, isStored: isStored, difference: plan.difference)
+    }
+
+    /// What is stored must be readable: a setting that is not closes the gate.
+    static func refuseUnreadable(_ settings: [String: String]) throws(APIError) {
+        let faults = AccessSettings.read(settings).faults
+        guard faults.isEmpty else { throw APIError.invalid(faults.joined(separator: " ")) }
     }
 }

@@ -258,7 +258,7 @@ extension [SessionEffect] {
         for _ in 0..<1500 {
             let email = "u\(random.next() % 6)@b"
             let place = "10.1.0.\(1 + random.next() % 8)"
-            switch random.next() % 10 {
+            switch random.next() % 11 {
             case 0...3:
                 if let effects = try? scene.signIn(email, at: place, isIdPInitiated: random.next() % 2 == 0) { note(effects) }
             case 4: note(scene.receive(.end(.address(address(place)), .signedOut)))
@@ -270,6 +270,7 @@ extension [SessionEffect] {
             case 6: note(scene.receive(.sites(Set(["a", "b", "c"].filter { _ in random.next() % 3 > 0 }))))
             case 7: note(scene.receive(.neighbour(address(place), MACAddress(bytes: [2, 0, 0, 0, 0, UInt8(random.next() % 3)])!)))
             case 8: note(scene.receive(.traffic([address(place): random.next() % 9])))
+            case 9: note(scene.receive(.neighbourGone(address(place))))
             default:
                 scene.pass(Int(random.next() % 9000))
                 note(scene.engine.wake(now: scene.now))

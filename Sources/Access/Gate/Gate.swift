@@ -123,10 +123,14 @@ public struct Gate: Sendable {
     public var places: [Place] { [.everywhere] + numbers.values.sorted().map(Place.site) }
 
     /// What makes a table with these rules, in which these addresses stand so, the one that should be.
-    public func difference(from standing: [IPAddress: Standing]) -> Change {
+    ///
+    /// - Parameter renewed: addresses whose entries are written anew, however they stand: their time may be another now.
+    public func difference(
+        from standing: [IPAddress: Standing], renewing renewed: Set<IPAddress> = []
+    ) -> Change {
         var change = Change()
         func isRight(_ entry: Entry, _ standing: Standing?) -> Bool {
-            standing?.isWhole == true && standing?.places == entry.places
+            standing?.isWhole == true && standing?.places == entry.places && !renewed.contains(entry.address)
         }
         for (address, found) in standing where entries[address].map({ !isRight($0, found) }) ?? true {
             change.removed.append(Entry(address: address, places: found.places, until: .zero))

@@ -46,7 +46,7 @@ public struct AccessSettings: Hashable, Sendable {
         } write: { $0.exempt.isEmpty ? nil : $0.exempt.map(\.description).joined(separator: ",") },
         Field(name: "gate.interfaces", hint: "names of interfaces with commas, such as eth1,eth2") { text, settings in
             settings.interfaces = words(text)
-            return settings.interfaces.allSatisfy { (1...15).contains($0.utf8.count) && !$0.contains("/") && !$0.contains("\"") && !$0.contains(" ") }
+            return settings.interfaces.allSatisfy(isInterface)
         } write: { $0.interfaces.isEmpty ? nil : $0.interfaces.joined(separator: ",") },
         Field(name: "gate.inbound", hint: "replies or all") { text, settings in
             guard let inbound = GatePlan.Inbound(rawValue: text) else { return false }
@@ -88,8 +88,27 @@ public struct AccessSettings: Hashable, Sendable {
         text.split(separator: ",").map { $0.split(separator: " ").joined(separator: " ") }.filter { !$0.isEmpty }
     }
 
-    /// Reads the gateway's settings. One that cannot be read keeps its default and is told of; a gate of which it is not
-    /// known whether it should be on is on.
+    private static func isInterface(_ name: String) -> Bool {
+        (1...15).contains(name.utf8.count) && !name.contains("/") && !name.contains("\"") && !name.contains(" ")
+    }
+
+    /// What is in force in the place of a setting that cannot be read, where its default might let someone in who was
+    /// meant to stay out.
+    private static func close(_ name: String, _ text: String, _ settings: inout AccessSettings) {
+        switch name {
+        case "gate.enabled": settings.isGateEnabled = true
+        case "gate.interfaces":
+            let readable = words(text).filter(isInterface)
+            // Nobody comes in by the loopback, and no name at all would mean every interface.
+            settings.interfaces = readable.isEmpty ? ["lo"] : readable
+        case "session.sites": settings.sites = .only([])
+        default: break
+        }
+    }
+
+    /// Reads the gateway's settings. One that cannot be read is told of. It keeps its default, unless that would be more
+    /// open than what may have been meant: then the gate is on, no interface is added to those that can be read, and
+    /// users reach nothing.
     public static func read(_ settings: [String: String]) -> (AccessSettings, faults: [String]) {
         var result = AccessSettings()
         var faults: [String] = []
@@ -99,7 +118,7 @@ public struct AccessSettings: Hashable, Sendable {
             if field.read(text, &changed) {
                 result = changed
             } else {
-                if field.name == "gate.enabled" { result.isGateEnabled = true }
+                close(field.name, text, &result)
                 faults.append("The setting \(field.name) is '\(text)'; it must be \(field.hint).")
             }
         }

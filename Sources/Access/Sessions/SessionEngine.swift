@@ -20,7 +20,7 @@ public struct SessionEngine: Sendable {
     private var expiries = ExpiryQueue()
     private var nextID: Int64
     private var nextTraffic: Tick?
-    /// The cards of neighbours, also of those who have not signed in.
+    /// The cards of neighbours, also of those who have not signed in, so far as there are not too many of them.
     private var neighbours: [IPAddress: MACAddress] = [:]
 
     /// What is known of a session on the monotonic clock.
@@ -36,6 +36,11 @@ public struct SessionEngine: Sendable {
     /// How much longer than the session the kernel keeps its entry: the session ends by our hand, and the kernel's own
     /// limit is for the case that we are gone.
     public static let kernelMargin = Tick.Span.seconds(5)
+    /// Addresses whose cards are remembered; beyond it only those of sessions. Whoever floods a network with addresses does
+    /// not fill our memory.
+    public static let neighbourLimit = 65_536
+    /// How far the clock may have gone back over a restart before it tells nothing of a session any more.
+    public static let clockSlack = Tick.Span.seconds(5 * 60)
 
     /// - Parameter nextID: above every number that was ever given.
     public init(settings: AccessSettings, sites: Set<String>, nextID: Int64 = 1) {
@@ -46,29 +51,52 @@ public struct SessionEngine: Sendable {
 
     // MARK: - The engine
 
-    /// Takes up users and sessions as they were stored. Those whose time is over, whose user is gone or disabled, are
-    /// closed; the others are opened in the gate.
+    /// Takes up users and sessions as they were stored. Those whose time is over or cannot be told, whose user is gone or
+    /// disabled, are closed; the others are opened in the gate.
     public mutating func restore(users stored: [User], sessions open: [Session], now: Moment) -> [SessionEffect] {
         users = Dictionary(stored.map { ($0.email, $0) }) { first, _ in first }
         var effects: [SessionEffect] = []
         for session in open {
             nextID = max(nextID, session.id + 1)
-            let left = session.expiresAt.nanoseconds &- now.wall.nanoseconds
-            if left <= 0 {
+            let left = Self.left(of: session, now.wall)
+            if left <= .zero {
                 effects.append(.close(session, .expired, cuts: true))
+            } else if Self.isBeforeItsTime(session, now.wall) {
+                let reason = "the clock shows a time before the session began, so that nobody knows how much of it is left"
+                effects.append(.close(session, .revoked(by: "gatehoused", reason: reason), cuts: true))
             } else if let email = session.user, users[email]?.isEnabled != true {
                 let end: SessionEnd =
                     users[email] == nil ? .userRemoved(by: "gatehoused") : .userDisabled(by: "gatehoused")
                 effects.append(.close(session, end, cuts: true))
             } else {
                 let reach = reach(of: session)
-                let expires = now.tick + Tick.Span(nanoseconds: left)
+                let expires = now.tick + left
                 hold(session, Life(expires: expires, active: now.tick, reach: reach))
                 effects.append(.reach(session, sites: reach, until: expires + Self.kernelMargin, cuts: false))
             }
         }
         planTraffic(now)
         return effects
+    }
+
+    /// How long a stored session may still go on: never longer than it may last in all, whatever the clock shows after a
+    /// boot.
+    private static func left(of session: Session, _ now: WallTime) -> Tick.Span {
+        min(span(from: now, to: session.expiresAt), span(from: session.startedAt, to: session.expiresAt))
+    }
+
+    /// Whether the clock shows a time well before the beginning of a session: it was set back, or its battery is empty. The
+    /// session might have been over for days.
+    private static func isBeforeItsTime(_ session: Session, _ now: WallTime) -> Bool {
+        span(from: now, to: session.startedAt) > clockSlack
+    }
+
+    /// The time between two moments, and no more than any session lasts: years of it would not fit the clock.
+    private static func span(from start: WallTime, to end: WallTime) -> Tick.Span {
+        let longest = Tick.Span.seconds(AccessSettings.sessionSecondsRange.upperBound)
+        let (nanoseconds, isOverflow) = end.nanoseconds.subtractingReportingOverflow(start.nanoseconds)
+        guard !isOverflow else { return start < end ? longest : .zero }
+        return min(Tick.Span(nanoseconds: nanoseconds), longest)
     }
 
     /// - Throws: why somebody is not admitted; nothing has changed then.
@@ -96,6 +124,10 @@ public struct SessionEngine: Sendable {
             sites = new
             return reconsider(nil)
         case .neighbour(let address, let mac): return receive(address, at: mac)
+        case .neighbourGone(let address):
+            neighbours[address] = nil
+            return []
+        case .neighbours(let cards): return receive(cards)
         case .traffic(let packets): return receive(packets, now)
         case .allowed(let address, let sites): return receive(address, allowing: sites)
         }
@@ -168,6 +200,7 @@ public struct SessionEngine: Sendable {
         lives[session.address].map { now - $0.active }
     }
 
+    /// The card that the kernel has at an address at this moment, as far as it is known; a session has its own beside it.
     public func mac(of address: IPAddress) -> MACAddress? { neighbours[address] }
 
     // MARK: - Admission
@@ -309,7 +342,9 @@ public struct SessionEngine: Sendable {
     }
 
     private mutating func receive(_ address: IPAddress, at mac: MACAddress) -> [SessionEffect] {
-        neighbours[address] = mac
+        if sessions[address] != nil || neighbours[address] != nil || neighbours.count < Self.neighbourLimit {
+            neighbours[address] = mac
+        }
         guard var session = sessions[address] else { return [] }
         guard let known = session.mac else {
             session.mac = mac
@@ -317,6 +352,16 @@ public struct SessionEngine: Sendable {
             return [.learn(session)]
         }
         return known == mac ? [] : [close(session, .addressChangedHands(to: mac))]
+    }
+
+    private mutating func receive(_ cards: [IPAddress: MACAddress]) -> [SessionEffect] {
+        neighbours = [:]
+        var effects: [SessionEffect] = []
+        for address in sessions.keys.sorted() {
+            if let mac = cards[address] { effects += receive(address, at: mac) }
+        }
+        for (address, mac) in cards where neighbours.count < Self.neighbourLimit { neighbours[address] = mac }
+        return effects
     }
 
     private mutating func receive(_ packets: [IPAddress: UInt64], _ now: Moment) -> [SessionEffect] {
@@ -376,6 +421,7 @@ public struct SessionEngine: Sendable {
         sessions[session.address] = nil
         lives[session.address] = nil
         byID[session.id] = nil
+        if neighbours.count > Self.neighbourLimit { neighbours[session.address] = nil }
         expiries.remove(session.address)
         if let user = session.user {
             addresses[user]?.remove(session.address)

@@ -92,6 +92,10 @@ public enum SessionInput: Sendable {
     case sites(Set<String>)
     /// The kernel has seen an address at a network card.
     case neighbour(IPAddress, MACAddress)
+    /// The kernel has forgotten where an address is. Who is in there stays: that nothing is known is no change of hands.
+    case neighbourGone(IPAddress)
+    /// All that the kernel knows, in place of what it had told, some of which was lost.
+    case neighbours([IPAddress: MACAddress])
     /// Packets that each address has sent so far.
     case traffic([IPAddress: UInt64])
     /// What the policies allow the session of an address from now on.
