@@ -126,7 +126,7 @@ extension GatewayControl {
                     user[keyPath: place] = value
                     changes.append(words)
                 }
-                set(\.isEnabled, change.isEnabled, change.isEnabled == true ? "enabled" : "disabled")
+                if let isEnabled = change.isEnabled { changes += user.setEnabled(isEnabled) }
                 set(\.firstName, change.firstName.map(Optional.some), "first name \(change.firstName ?? "")")
                 set(\.lastName, change.lastName.map(Optional.some), "last name \(change.lastName ?? "")")
                 set(\.groups, change.groups, "groups \((change.groups ?? []).joined(separator: ", "))")
@@ -153,7 +153,8 @@ extension GatewayControl {
         return await gatekeeper.ask { keeper in keeper.status(user) } ?? UserStatus(user, reaches: [], sessions: [])
     }
 
-    private func order(_ order: Gatekeeper.Order) async throws -> Gatekeeper.Outcome {
+    /// Has the gatekeeper do something; what keeps it from that comes as an answer of ours.
+    func order(_ order: Gatekeeper.Order) async throws -> Gatekeeper.Outcome {
         do {
             return try await gatekeeper.carryOut(order)
         } catch let error as AdmissionRefusal {

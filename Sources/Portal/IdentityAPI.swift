@@ -21,7 +21,7 @@ public protocol IdentityAPI: Sendable {
     /// is stored.
     func examineOpenIDProvider(_ provider: OpenIDProvider) async throws -> OpenIDExamination
 
-    /// Removes a provider of either kind.
+    /// Removes a provider of either kind, and ends the sessions that came by it.
     func removeIdentityProvider(id: String, caller: Caller) async throws
 }
 

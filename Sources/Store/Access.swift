@@ -58,18 +58,6 @@ extension Store {
         }
     }
 
-    /// One session that has ended, and why it did.
-    public func endedSession(_ id: Int64) throws(StoreError) -> (session: Session, endedAt: WallTime, reason: String)? {
-        try reading { database in
-            guard
-                let row = try Row.fetchOne(
-                    database, sql: "SELECT * FROM session WHERE id = ? AND endedAt IS NOT NULL", arguments: [id]),
-                let session = Self.session(row), let ended = WallTime(rfc3339: row["endedAt"])
-            else { return nil }
-            return (session, ended, row["endReason"] ?? "")
-        }
-    }
-
     /// A number for a session that none has had.
     public func nextSession() throws(StoreError) -> Int64 {
         try reading { database in

@@ -20,12 +20,13 @@ extension Store {
         ) { .clientTaken(issuer: issuer, clientID: clientID, by: $0) }
     }
 
-    /// The provider's own name for the person who first signed in with an e-mail address; nil for nobody yet.
-    public func subject(of email: String, issuer: String) throws(StoreError) -> String? {
+    /// Whose an e-mail address is at each issuer where somebody signed in with it, the oldest first.
+    public func bindings(of email: String) throws(StoreError) -> [AccountBinding] {
         try reading { database in
-            try String.fetchOne(
-                database, sql: "SELECT subject FROM accountSubject WHERE email = ? AND issuer = ?",
-                arguments: [email, issuer])
+            try Row.fetchAll(
+                database, sql: "SELECT issuer, subject FROM accountSubject WHERE email = ? ORDER BY firstSeenAt, issuer",
+                arguments: [email]
+            ).map { AccountBinding(issuer: $0["issuer"], account: $0["subject"]) }
         }
     }
 

@@ -119,6 +119,71 @@ import Testing
         #expect(users["ada@corp.example"]?.isEnabled == false)
     }
 
+    @Test func whomAnAdministratorDisabledStaysSoUnderAnotherAddress() throws {
+        var users: [String: User] = [:]
+        let corp = directory()
+        _ = carryOut(corp, roll(six), &users)
+        let words = users["ada@corp.example"]?.setEnabled(false)
+        #expect(words == ["disabled"])
+        var renamed = roll(Array(six.dropFirst()))
+        renamed.entries["king@corp.example"] = .init(key: "key-ada", email: "king@corp.example", tags: ["VPN"])
+        let plan = carryOut(corp, renamed, &users)
+        #expect(users["king@corp.example"]?.isEnabled == false)
+        #expect(plan.items.contains { $0.kind == .add && $0.detail.contains("an administrator has disabled ada@corp.example") })
+        // Nor does the way back help.
+        _ = carryOut(corp, roll(six), &users)
+        #expect(users["ada@corp.example"]?.isEnabled == false)
+        // The administrator's own word does, for good.
+        let again = users["ada@corp.example"]?.setEnabled(true)
+        #expect(again == ["enabled"])
+        _ = carryOut(corp, roll(six), &users)
+        #expect(users["ada@corp.example"]?.isEnabled == true)
+    }
+
+    /// An address under which somebody was here before, or has come by another way.
+    @Test(arguments: [true, false]) func anAddressThatIsKnownIsNoWayInEither(_ isFromBefore: Bool) throws {
+        var users: [String: User] = [:]
+        let corp = directory()
+        var renamed = roll(Array(six.dropFirst()))
+        renamed.entries["king@corp.example"] = .init(key: "key-ada", email: "king@corp.example", tags: ["VPN"])
+        if isFromBefore {
+            _ = carryOut(corp, renamed, &users)
+        } else {
+            users["king@corp.example"] = User(email: "king@corp.example", source: "okta", createdAt: now)
+        }
+        _ = carryOut(corp, roll(six), &users)
+        #expect(users["king@corp.example"]?.isEnabled == !isFromBefore)
+        _ = users["ada@corp.example"]?.setEnabled(false)
+        _ = carryOut(corp, renamed, &users)
+        #expect(users["king@corp.example"]?.isEnabled == false)
+    }
+
+    @Test func whoHadLeftWhenAnAdministratorDisabledThemStaysSo() throws {
+        var users: [String: User] = [:]
+        let corp = directory()
+        _ = carryOut(corp, roll(six), &users)
+        _ = carryOut(corp, roll(Array(six.dropFirst())), &users)
+        #expect(users["ada@corp.example"]?.origins.map(\.hasDisabled) == [true])
+        let words = users["ada@corp.example"]?.setEnabled(false)
+        #expect(words?.count == 1, "it is told, though the user was disabled before")
+        let again = users["ada@corp.example"]?.setEnabled(false)
+        #expect(again == [])
+        _ = carryOut(corp, roll(six), &users)
+        #expect(users["ada@corp.example"]?.isEnabled == false)
+    }
+
+    @Test func whomADirectoryDisabledAndAnAdministratorEnabledIsHisToDisable() throws {
+        var users: [String: User] = [:]
+        let corp = directory()
+        _ = carryOut(corp, roll(six), &users)
+        _ = carryOut(corp, roll(Array(six.dropFirst())), &users)
+        let enabled = users["ada@corp.example"]?.setEnabled(true)
+        let disabled = users["ada@corp.example"]?.setEnabled(false)
+        #expect(enabled == ["enabled"] && disabled == ["disabled"])
+        _ = carryOut(corp, roll(six), &users)
+        #expect(users["ada@corp.example"]?.isEnabled == false)
+    }
+
     @Test func whoWasHereAlreadyIsTakenUpAndLeavesWithTheDirectory() throws {
         var local = User(email: "ada@corp.example", firstName: "A.", source: "local", tags: ["vip"], createdAt: now)
         local.sites = .only(["office"])
@@ -143,7 +208,7 @@ import Testing
         #expect(plan.question == nil && plan.leavers == 0 && plan.count(.disable) == 1 && plan.count(.add) == 1)
         #expect(users["ada@corp.example"]?.isEnabled == false)
         let king = try #require(users["ada.king@corp.example"])
-        #expect(king.sites == .only(["office"]) && king.tags == ["VPN", "vip"])
+        #expect(king.isEnabled && king.sites == .only(["office"]) && king.tags == ["VPN", "vip"])
     }
 
     @Test func aSignInKeepsTheTeamsOfDirectories() throws {

@@ -70,12 +70,11 @@ import Testing
 
     @Test func theFirstSubjectOfAnAddressStays() throws {
         let store = try TemporaryFolder().store()
-        #expect(try store.subject(of: "ada@corp.example", issuer: "i") == nil)
+        #expect(try store.bindings(of: "ada@corp.example").isEmpty)
         try store.keep(subject: "u-1", of: "ada@corp.example", issuer: "i")
         try store.keep(subject: "u-2", of: "ada@corp.example", issuer: "i")
-        #expect(try store.subject(of: "ada@corp.example", issuer: "i") == "u-1")
-        #expect(try store.subject(of: "ada@corp.example", issuer: "j") == nil)
+        #expect(try store.bindings(of: "ada@corp.example") == [AccountBinding(issuer: "i", account: "u-1")])
         try store.write([(.userRemoved("ada@corp.example", detail: nil), "test")])
-        #expect(try store.subject(of: "ada@corp.example", issuer: "i") == nil)
+        #expect(try store.bindings(of: "ada@corp.example").isEmpty)
     }
 }

@@ -41,8 +41,14 @@ public struct DirectoryPlan: Sendable {
         warnings = roll.warnings
         self.users = roll.entries.count
         var missing: [(user: User, key: String)] = []
+        var former: [String: String] = [:]
         for (email, user) in users {
-            guard let origin = user.origins.first(where: { $0.directory == directory.id }), origin.isActive else { continue }
+            guard let origin = user.origins.first(where: { $0.directory == directory.id }) else { continue }
+            guard origin.isActive else {
+                // Who left and comes back under another address. Of several, one whom an administrator keeps out counts.
+                if former[origin.key] == nil || user.isBarred { former[origin.key] = email }
+                continue
+            }
             held += 1
             if roll.entries[email] == nil { missing.append((user, origin.key)) }
         }
@@ -70,6 +76,11 @@ public struct DirectoryPlan: Sendable {
         items.sort { $0.email < $1.email }
         // Who has a new address does not go.
         leavers = leaves.count { if case .renamed = $0 { false } else { true } }
+        if !former.isEmpty {
+            for entry in roll.entries.values where predecessors[entry.email] == nil {
+                if let email = former[entry.key], email != entry.email { predecessors[entry.email] = email }
+            }
+        }
         for entry in roll.entries.values {
             add(.come(entry), users[entry.email], directory, now, predecessors[entry.email].flatMap { users[$0] })
         }
@@ -81,9 +92,13 @@ public struct DirectoryPlan: Sendable {
     private static func question(_ directory: Directory, leavers: Int, held: Int, isSuspension: Bool) -> String? {
         guard leavers > 0, leavers * 100 > held * directory.removalLimitPercent else { return nil }
         if leavers == 1, held > 1 || isSuspension, directory.removalLimitPercent > 0 { return nil }
+        let way =
+            directory.kind == .agent
+            ? "`gatehouse directory sync \(directory.id) --confirm` agrees, and the agent's next delivery does it."
+            : "`gatehouse directory preview \(directory.id)` shows them; "
+                + "`gatehouse directory sync \(directory.id) --confirm` does it."
         return "\(leavers) of \(held) users would be taken out of the directory \(directory.id), more than the "
-            + "\(directory.removalLimitPercent) % that go unasked. `gatehouse directory preview \(directory.id)` shows them; "
-            + "`gatehouse directory sync \(directory.id) --confirm` does it."
+            + "\(directory.removalLimitPercent) % that go unasked. " + way
     }
 
     private mutating func add(

@@ -13,7 +13,8 @@ extension User {
         /// The team and the tags that it gave.
         public var team: String
         public var tags: [String]
-        /// Whether the user was disabled because they left it; when they are back, so is the user.
+        /// Whether the user was disabled because they left it; when they are back, so is the user. An administrator's word
+        /// of that ends it.
         public var hasDisabled: Bool
 
         public init(
@@ -26,6 +27,23 @@ extension User {
             self.tags = tags
             self.hasDisabled = hasDisabled
         }
+    }
+
+    /// Whether it was an administrator who disabled the user: no directory's return undoes that.
+    var isBarred: Bool { !isEnabled && !origins.contains(where: \.hasDisabled) }
+
+    /// Enables or disables the user by an administrator's word, which from then on is the one that counts: what
+    /// directories did before is no reason any more to enable the user again.
+    ///
+    /// - Returns: what changed, in words; empty when nothing did.
+    public mutating func setEnabled(_ isEnabled: Bool) -> [String] {
+        let isOther = self.isEnabled != isEnabled
+        let wasDirectorys = origins.contains(where: \.hasDisabled)
+        self.isEnabled = isEnabled
+        for place in origins.indices { origins[place].hasDisabled = false }
+        if isOther { return [isEnabled ? "enabled" : "disabled"] }
+        guard wasDirectorys else { return [] }
+        return [isEnabled ? "enabled, whatever a directory did before" : "disabled, also when a directory has them again"]
     }
 }
 
@@ -70,7 +88,8 @@ public enum DirectoryStep: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - user: as they are at this moment; nil when there is none.
-    ///   - predecessor: the user whose address the person had before: what was given to them by hand is taken over.
+    ///   - predecessor: the user whose address the person had before: what was given to them by hand is taken over, and so
+    ///     is that an administrator disabled them.
     public func result(
         for user: User?, of directory: Directory, predecessor: User? = nil, now: WallTime
     ) -> (user: User, words: [String])? {
@@ -84,6 +103,8 @@ public enum DirectoryStep: Hashable, Sendable {
         _ entry: DirectoryRoll.Entry, _ known: User?, _ directory: Directory, _ predecessor: User?, _ now: WallTime
     ) -> (user: User, words: [String])? {
         let origin = User.Origin(directory: directory.id, key: entry.key, team: directory.team, tags: entry.tags)
+        // An administrator's no is to the person, not to an address of theirs.
+        let bar = predecessor.flatMap { $0.isBarred ? "disabled, as an administrator has disabled \($0.email)" : nil }
         guard var user = known else {
             var user = User(
                 email: entry.email, firstName: entry.firstName, lastName: entry.lastName, source: directory.id,
@@ -94,7 +115,8 @@ public enum DirectoryStep: Hashable, Sendable {
                 user.tags = Set(user.tags + predecessor.tags.filter { !given.contains($0) }).sorted()
             }
             user.origins = [origin]
-            return (user, ["brought by the directory \(directory.id)"])
+            user.isEnabled = bar == nil
+            return (user, ["brought by the directory \(directory.id)"] + [bar].compactMap(\.self))
         }
         var words: [String] = []
         let index = user.origins.firstIndex { $0.directory == directory.id }
@@ -102,7 +124,11 @@ public enum DirectoryStep: Hashable, Sendable {
         if before?.isActive != true {
             words.append("\(before == nil ? "also" : "again") in the directory \(directory.id)")
             // A directory's doing is undone by any directory; an administrator's is not.
-            if !user.isEnabled, user.origins.contains(where: \.hasDisabled) {
+            if let bar {
+                if !user.isBarred { words.append(bar) }
+                user.isEnabled = false
+                for place in user.origins.indices { user.origins[place].hasDisabled = false }
+            } else if !user.isEnabled, user.origins.contains(where: \.hasDisabled) {
                 user.isEnabled = true
                 for place in user.origins.indices { user.origins[place].hasDisabled = false }
                 words.append("enabled")

@@ -17,14 +17,14 @@ extension SignInDesk {
     }
 
     func beginSignIn(
-        _ provider: OpenIDProvider, browser: String, reference: String
+        _ provider: OpenIDProvider, browser: String, at visitor: IPAddress, reference: String
     ) async throws(SignInProblem) -> AuthnRequest.Carrier {
         do {
             let configuration = try await documents.configuration(of: provider)
             let request = AuthorizationRequest(
                 to: provider, configuration, redirectURI: address.redirectURI, browser: browser,
                 entropy: random(AuthorizationRequest.entropyLength), now: clock.now)
-            logins.add(request, now: clock.now)
+            logins.add(request, at: visitor, now: clock.now)
             return .redirect(request.url.description)
         } catch {
             log.add(
@@ -46,8 +46,7 @@ extension SignInDesk {
         let (provider, person) = (judged.provider, judged.person)
         do {
             let email = User.key(person.email ?? person.nameID)
-            let issuer = judged.issuer
-            if let known = try store.subject(of: email, issuer: issuer), known != person.nameID {
+            if let known = try account(of: email, at: provider), known != judged.account {
                 refuseSignIn(
                     "\(email) is another account at \(provider.id) than the one that signed in with this address before. "
                         + "If that is right, remove the user and add it anew", at: address, reference: reference)
@@ -56,7 +55,7 @@ extension SignInDesk {
             try await admit(
                 person, at: address, mayCreateUser: provider.createsUsers, sites: provider.sites, title: provider.title,
                 reference: reference)
-            try store.keep(subject: person.nameID, of: email, issuer: issuer)
+            try store.keep(subject: judged.account, of: email, issuer: provider.issuer)
         } catch let problem as SignInProblem {
             throw problem
         } catch {
@@ -68,8 +67,14 @@ extension SignInDesk {
     private struct Judgement {
         var provider: OpenIDProvider
         var person: VerifiedSubject
-        /// Whose name for the person it is.
-        var issuer: String
+        /// The person's account at the provider.
+        var account: String
+    }
+
+    /// The account at a provider to which an address belongs; nil for none yet.
+    private func account(of email: String, at provider: OpenIDProvider) throws(StoreError) -> String? {
+        let others = try store.openIDProviders().providers.filter { $0.id != provider.id }.map(\.issuer)
+        return provider.account(in: try store.bindings(of: email), issuersOfOthers: Set(others))
     }
 
     /// From the answer in the browser to a person: the code is turned into tokens, and these are proved.
@@ -88,19 +93,18 @@ extension SignInDesk {
         let token = try provider.relyingParty.verify(
             tokens.idToken, keys: keys, nonce: login.nonce,
             accessToken: tokens.accessToken.map { String(decoding: $0.exposedBytes, as: UTF8.self) }, now: clock.wall)
-        let issuer = provider.isTemplate ? token.issuer : provider.issuer
         guard token.lacksPersonalClaims, let accessToken = tokens.accessToken,
             let question = UserInfo.request(provider, login.configuration, accessToken: accessToken)
-        else { return Judgement(provider: provider, person: try token.person(), issuer: issuer) }
+        else { return Judgement(provider: provider, person: try token.person(), account: token.account) }
         let more: JSONTree
         do {
             more = try UserInfo.read(try await web.send(question))
         } catch {
             // Names are a kindness; without an address the next line says what is missing.
             log.add(.warning, kind: "sign-in-warning", message: "Sign-in with \(provider.id): \(error)")
-            return Judgement(provider: provider, person: try token.person(), issuer: issuer)
+            return Judgement(provider: provider, person: try token.person(), account: token.account)
         }
-        return Judgement(provider: provider, person: try token.person(userInfo: more), issuer: issuer)
+        return Judgement(provider: provider, person: try token.person(userInfo: more), account: token.account)
     }
 
     private static func problem(_ error: any Error) -> SignInProblem.Kind {

@@ -99,8 +99,6 @@ public struct Directory: Hashable, Codable, Sendable, Identifiable {
     public static let intervalRange = 10...86_400
     /// The most bytes of a service account's key file.
     public static let keyFileLimit = 10_240
-    /// How long an Entra client secret lives at most.
-    public static let entraSecretDays = 730
 
     /// The tag for a group of that name; nil where the name cannot be one.
     public func tag(_ name: String) -> String? {
@@ -113,10 +111,7 @@ public struct Directory: Hashable, Codable, Sendable, Identifiable {
     /// What cannot be, one sentence each; empty when all is well.
     public var faults: [String] {
         var faults: [String] = []
-        let isName = !id.isEmpty && id.utf8.count <= 64 && id.utf8.allSatisfy {
-            (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || "-_.".utf8.contains($0)
-        }
-        if !isName || id == "local" {
+        if !id.isShortName || id == "local" {
             faults.append("The name may hold letters, digits, '-', '_' and '.', 64 at most, and is not 'local'.")
         }
         if title.isEmpty || title.count > 60 { faults.append("The title needs 1 to 60 characters.") }

@@ -3,7 +3,9 @@ internal import Base
 /// How a mirror is kept until the next start: a version, then items, each with its kind, and a sum of them at the end. They
 /// come in pieces, so that what is large is never in memory twice.
 extension DirectoryMirror {
-    private static let version: UInt8 = 2
+    /// Rises also when what earlier ones hold is not to be believed any more: before 3, whoever got another's distinguished
+    /// name had that one's groups.
+    private static let version: UInt8 = 3
     /// The bytes of one piece, more or less.
     private static let pieceSize = 1 << 20
     /// Members of one group in one item.

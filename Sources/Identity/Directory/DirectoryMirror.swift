@@ -3,9 +3,9 @@ internal import Base
 /// A copy of what a directory holds: its people, its groups, and who is in which. Made by readers, page by page.
 ///
 /// Members are kept by number and people as bytes, so that a hundred thousand people in a thousand groups take some thirty
-/// megabytes. A member that
-/// is not known as a person or group counts for nothing, and counts from the moment on at which it becomes known: a user who
-/// was deleted and is restored is back where they were.
+/// megabytes. A member that is not known as a person or group counts for nothing, and counts from the moment on at which its
+/// key becomes known: a user who was deleted and is restored is back where they were. Another name of somebody (an alias)
+/// means in a group whoever bore it when the group was read: names are given anew, and places do not go along.
 public struct DirectoryMirror: Sendable {
     /// Someone, as the directory has them.
     public struct Person: Hashable, Sendable {
@@ -105,12 +105,47 @@ public struct DirectoryMirror: Sendable {
         changes += 1
     }
 
-    /// Has a member that is called `alias` stand for the person or group with a key.
-    public mutating func putAlias(_ alias: String, for key: String) {
-        let (alias, number) = (keys.number(alias), keys.number(key))
-        guard aliases[alias] != number else { return }
-        aliases[alias] = number
+    /// Has a member in one group of several that exclude each other, and in no other of them.
+    ///
+    /// - Parameters:
+    ///   - key: the group; nil for none of them.
+    ///   - prefix: what the keys of all of them begin with.
+    public mutating func put(_ member: String, inGroup key: String?, aloneAmong prefix: String) {
+        let member = keys.number(member)
+        let group = key.map { keys.number($0) }
+        // Whoever is in one of them came by this way, and is in no other.
+        if let group, groups[group]?.members.contains(member) == true { return }
+        let others = groupsNaming(member) { $0.hasPrefix(prefix) }
+        for other in others { groups[other]?.members.remove(member) }
+        if let key, let group { groups[group, default: Group(name: key)].members.insert(member) }
+        if group != nil || !others.isEmpty { changes += 1 }
+    }
+
+    /// Has a member that is called `alias` stand for the person or group with a key from now on.
+    ///
+    /// Groups that were read before keep whom they meant, by that one's own key: a name that is given anew takes nobody into
+    /// them, and who was renamed stays. Where nobody known bore the name, they lose that member.
+    ///
+    /// - Parameter fresh: keys of groups that mean the new bearer, since they were read a moment ago.
+    public mutating func putAlias(_ alias: String, for key: String, meantIn fresh: Set<String> = []) {
+        let isNew = keys.number(of: alias) == nil
+        let (name, number) = (keys.number(alias), keys.number(key))
+        let before = aliases[name]
+        guard before != number else { return }
+        aliases[name] = number
         changes += 1
+        // Nobody can have named it, as with all names when a directory is read for the first time.
+        if isNew { return }
+        for group in groupsNaming(name, where: { !fresh.contains($0) }) {
+            groups[group]?.members.remove(name)
+            if let before { groups[group]?.members.insert(before) }
+        }
+    }
+
+    /// The groups that have a number among their members, to be changed then: a list that is held meanwhile would be copied
+    /// whole.
+    private func groupsNaming(_ member: Int32, where fits: (_ key: String) -> Bool) -> [Int32] {
+        groups.compactMap { $0.value.members.contains(member) && fits(key($0.key)) ? $0.key : nil }
     }
 
     /// Forgets people and named groups whose keys are not among `keys`.

@@ -45,10 +45,26 @@ public struct DirectoryRoll: Sendable {
         // nothing special.
         var chosen: [UInt64] = []
         var tags: [String?] = []
+        // What an agent brings was chosen by its name before anyone knew its key, or by a key that is not to be found by
+        // a name: names are anyone's.
+        let isByName = { (group: Directory.ChosenGroup) in
+            directory.kind == .agent && group.id == group.name && !mirror.hasGroup(group.id)
+        }
+        let named: [String: [Directory.ChosenGroup]] =
+            directory.groups.contains(where: isByName) ? Dictionary(grouping: mirror.groupList, by: \.name) : [:]
         for (index, group) in directory.groups.enumerated() {
-            // What an agent brings was chosen by its name before anyone knew its key.
-            let byName = directory.kind == .agent && group.id == group.name
-            let id = byName ? mirror.groupList.first { $0.name == group.name }?.id ?? group.id : group.id
+            let bearers = isByName(group) ? named[group.name] ?? [] : []
+            guard bearers.count < 2 else {
+                // Whoever may make a group could make one of this name.
+                warnings.append(
+                    "\(bearers.count) groups are called '\(group.name)' in the directory, so nobody comes by that name: "
+                        + "choose the right one by its key, "
+                        + bearers.prefix(Self.examples).map(\.id).joined(separator: " or ")
+                        + "\(bearers.count > Self.examples ? " or another" : ""), or give the others another name there.")
+                tags.append(nil)
+                continue
+            }
+            let id = bearers.first?.id ?? group.id
             guard let name = mirror.groupName(id) else {
                 warnings.append("The group '\(group.name)' is not in the directory any more.")
                 tags.append(nil)

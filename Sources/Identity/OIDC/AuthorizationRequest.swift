@@ -76,8 +76,11 @@ public struct PendingLogins: Sendable {
 
     public var count: Int { logins.count }
 
-    public mutating func add(_ request: AuthorizationRequest, now: Tick) {
-        logins.add(request.login, named: request.state, until: request.login.deadline, now: now)
+    /// - Parameter address: where the browser is: of one client, too, the oldest go first.
+    public mutating func add(_ request: AuthorizationRequest, at address: IPAddress? = nil, now: Tick) {
+        logins.add(
+            request.login, named: request.state, from: address, until: request.login.deadline,
+            now: now)
     }
 
     /// The sign-in of that state, if this browser began it; there is none of it afterwards. Another browser's is left

@@ -90,10 +90,7 @@ public struct OpenIDProvider: Codable, Hashable, Sendable, Identifiable {
     /// What cannot be, one sentence each; empty when all is well.
     public var faults: [String] {
         var faults: [String] = []
-        let isName = !id.isEmpty && id.utf8.count <= 64 && id.utf8.allSatisfy {
-            (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || "-_.".utf8.contains($0)
-        }
-        if !isName { faults.append("The name may hold letters, digits, '-', '_' and '.', 64 at most.") }
+        if !id.isShortName { faults.append("The name may hold letters, digits, '-', '_' and '.', 64 at most.") }
         if title.isEmpty || title.count > 100 { faults.append("The title needs 1 to 100 characters.") }
         if discoveryURL == nil || discoveryURL?.query != nil {
             faults.append("The issuer \(issuer.quoted) is no https:// URL without a query.")

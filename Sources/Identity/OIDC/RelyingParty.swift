@@ -45,4 +45,15 @@ public struct RelyingParty: Hashable, Sendable {
         self.issuer = issuer
         self.clientID = clientID
     }
+
+    /// Whether the issuer stands for many tenants.
+    var isTemplate: Bool { issuer.contains(Self.tenantTemplate) }
+
+    /// The tenant whose own issuer this is, where ours stands for many; nil for another's.
+    func tenant(of issuer: String) -> String? {
+        let parts = self.issuer.split(separator: Self.tenantTemplate, omittingEmptySubsequences: false)
+        guard parts.count == 2, issuer.hasPrefix(parts[0]), issuer.hasSuffix(parts[1]) else { return nil }
+        let tenant = String(issuer.dropFirst(parts[0].count).dropLast(parts[1].count))
+        return Self.isTenant(tenant) ? tenant : nil
+    }
 }

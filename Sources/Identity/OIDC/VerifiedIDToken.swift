@@ -49,12 +49,20 @@ public struct VerifiedIDToken: Sendable {
             authenticatedAt: claims["auth_time"].flatMap(Self.time), isIdPInitiated: false)
     }
 
+    /// The account at the provider, whatever its address: ``subject``, and where one provider stands for several tenants,
+    /// the tenant before it. Each tenant gives its names alone.
+    public var account: String {
+        guard relyingParty.isTemplate, let tenant = claims["tid"]?.string else { return subject }
+        return AccountBinding.account(subject, inTenant: tenant)
+    }
+
     /// Whether the user-info endpoint should be asked before ``person(userInfo:)``.
     public var lacksPersonalClaims: Bool {
         ["email", "given_name", "family_name"].contains { claims[$0]?.string?.isEmpty ?? true }
     }
 
     private func address(_ sources: [JSONTree]) throws(TokenRefusal) -> String {
+        var unverified: String?
         for source in sources {
             guard let email = source["email"]?.string, !email.isEmpty else { continue }
             guard Self.isAddress(email) else {
@@ -66,24 +74,54 @@ public struct VerifiedIDToken: Sendable {
                 throw TokenRefusal(
                     .emailUnverified, "The provider has not verified the e-mail address \(shown(email)).")
             case nil:
-                if source["email_verified"] == nil, vouchesUnasked { return email }
+                if source["email_verified"] == nil {
+                    if vouchesUnasked || isOneOfSeveralTenants && Self.isOfVerifiedDomain(source) { return email }
+                    if isOneOfSeveralTenants {
+                        unverified = unverified ?? email
+                        continue
+                    }
+                }
                 throw TokenRefusal(
                     .emailUnverified, "The provider does not say that it has verified \(shown(email)).")
             }
         }
-        // A tenant's own directory gives its people their sign-in names, which have the form of an address.
+        // A tenant's own directory gives its people their sign-in names, which have the form of an address. Their domain is
+        // one that Entra has seen the tenant prove.
         if case .entra = relyingParty.provider, let name = claims["preferred_username"]?.string, Self.isAddress(name) {
             return name
+        }
+        if let unverified {
+            throw TokenRefusal(
+                .emailUnverified,
+                "Nobody has verified \(shown(unverified)), and a tenant's administrator can write any address: add the "
+                    + "optional claim xms_edov to this application's ID token.")
         }
         throw TokenRefusal(
             .emailMissing,
             "The provider gives no e-mail address: allow the scope 'email' for this application, and give the user one.")
     }
 
-    /// Whether an address counts that comes without `email_verified`: everywhere but with Google, which always says.
+    /// Whether an address counts that comes without `email_verified`. Google always says; and of several tenants at Entra
+    /// each could write the others' addresses. One tenant, an Okta organisation or a provider of one's own is the company's
+    /// own directory.
     private var vouchesUnasked: Bool {
-        if case .google = relyingParty.provider { return false }
-        return true
+        switch relyingParty.provider {
+        case .google: false
+        case .entra: !relyingParty.isTemplate
+        case .okta, .generic: true
+        }
+    }
+
+    private var isOneOfSeveralTenants: Bool {
+        if case .entra = relyingParty.provider { return relyingParty.isTemplate }
+        return false
+    }
+
+    /// Entra's word that the address is in a domain that the tenant has proved, or that its mailbox was: the claim
+    /// `xms_edov`, which it writes as a truth, a text or a number.
+    private static func isOfVerifiedDomain(_ source: JSONTree) -> Bool {
+        guard let claim = source["xms_edov"] else { return false }
+        return claim.bool ?? (claim.scalar == "1")
     }
 
     private static func isAddress(_ text: String) -> Bool {

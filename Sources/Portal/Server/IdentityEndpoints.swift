@@ -30,7 +30,7 @@ func identityEndpoints(api: any IdentityAPI) -> [Endpoint] {
         ) { call in
             try .encoded(try await api.examineOpenIDProvider(try decoded(OpenIDProvider.self, from: call.body)))
         },
-        Endpoint(.delete, "/v1/identity-providers/{id}", "removes it: nobody signs in with it any more") { call in
+        Endpoint(.delete, "/v1/identity-providers/{id}", "removes it, and ends its sessions") { call in
             try await api.removeIdentityProvider(id: call.argument("id"), caller: call.caller)
             return .done
         },

@@ -21,6 +21,8 @@ struct ActiveDirectoryReader: DirectoryReader {
     /// Lists of members that go on: key, distinguished name, first value that is missing.
     private var ranges: [(key: String, dn: String, from: Int)] = []
     private var present: Set<String> = []
+    /// Keys of groups whose members were read this time: they go by names as they are now.
+    private var fresh: Set<String> = []
     private(set) var cursor: [String: String] = [:]
     let pause = Tick.Span.zero
     let secretEndsAt: WallTime? = nil
@@ -29,6 +31,8 @@ struct ActiveDirectoryReader: DirectoryReader {
     private var now = WallTime(nanoseconds: 0)
 
     private static let pageSize = 500
+    /// Before the number of a primary group: the group of those who have it as theirs.
+    private static let primaryPrefix = "rid:"
     private static let people = "(&(objectCategory=person)(objectClass=user))"
     private static let groups = "(objectCategory=group)"
     private static let personFields = [
@@ -73,7 +77,9 @@ struct ActiveDirectoryReader: DirectoryReader {
 
     private func list(_ filter: String, _ attributes: [String], isChange: Bool = true) -> LDAPSearch {
         var filter = filter
-        if isChange, !isFull, let last = stored?["usn"].flatMap({ Int64($0) }) { filter = "(&\(filter)(uSNChanged>=\(last + 1)))" }
+        if isChange, !isFull, let last = stored?["usn"].flatMap({ Int64($0) }), last < .max {
+            filter = "(&\(filter)(uSNChanged>=\(last + 1)))"
+        }
         return LDAPSearch(base: base, filter: filter, attributes: attributes, pageSize: Self.pageSize)
     }
 
@@ -154,19 +160,23 @@ struct ActiveDirectoryReader: DirectoryReader {
                 mail: entry.text("mail"), login: entry.text("userprincipalname"), firstName: entry.text("givenname"),
                 lastName: entry.text("sn"), displayName: entry.text("displayname") ?? entry.text("samaccountname"),
                 isActive: isEnabled && !isExpired), key)
+        // Deleting a member does not change a group's `uSNChanged`, so groups that are not read again may still name whoever
+        // had this name before. Those that name this one have changed, and are read after the people.
         mirror.putAlias(Self.name(entry.dn), for: key)
-        // The primary group has no list of these members.
-        if let primary = entry.number("primarygroupid") { mirror.add(key, toGroup: "rid:\(primary)") }
+        // The primary group has no list of these members, and everyone has one.
+        let primary = entry.number("primarygroupid").map { Self.primaryPrefix + "\($0)" }
+        mirror.put(key, inGroup: primary, aloneAmong: Self.primaryPrefix)
     }
 
     private mutating func read(group entry: LDAPEntry, into mirror: inout DirectoryMirror) throws(DirectoryFault) {
         let key = try Self.key(entry)
         mirror.putGroup(key, name: entry.text("cn") ?? entry.text("samaccountname") ?? entry.dn)
-        mirror.putAlias(Self.name(entry.dn), for: key)
         mirror.clearMembers(ofGroup: key)
+        fresh.insert(key)
+        mirror.putAlias(Self.name(entry.dn), for: key, meantIn: fresh)
         if let sid = entry.bytes("objectsid"), sid.count >= 12 {
             let rid = sid.suffix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-            mirror.add("rid:\(rid)", toGroup: key)
+            mirror.add(Self.primaryPrefix + "\(rid)", toGroup: key)
         }
         try readMembers(entry, key, into: &mirror)
     }

@@ -32,7 +32,7 @@ struct OktaReader: DirectoryReader {
     init(_ directory: Directory, since cursor: [String: String]?, onlyGroups: Bool) throws(DirectoryFault) {
         self.directory = directory
         base = try directory.api("https://" + (directory.host ?? ""))
-        since = cursor?["since"].flatMap(WallTime.init(rfc3339:))
+        since = Self.time(cursor?["since"])
         isFull = since == nil
         self.onlyGroups = onlyGroups
         next = base
@@ -53,7 +53,7 @@ struct OktaReader: DirectoryReader {
         }
         reader.next = next
         reader.open = bookmark["open"] ?? []
-        reader.newest = bookmark["newest"]?.first.flatMap(WallTime.init(rfc3339:))
+        reader.newest = time(bookmark["newest"]?.first)
         reader.pageSize = bookmark["size"]?.first == "200" ? 200 : 1000
         return reader
     }
@@ -84,7 +84,8 @@ struct OktaReader: DirectoryReader {
 
     private mutating func go(to phase: Phase) throws(DirectoryFault) {
         self.phase = phase
-        let stamp = since.map { WallTime(nanoseconds: $0.nanoseconds - Self.overlap.nanoseconds).rfc3339 } ?? ""
+        let overlap = Self.overlap.nanoseconds
+        let stamp = since.map { WallTime(nanoseconds: max($0.nanoseconds, overlap) - overlap).rfc3339 } ?? ""
         let url: WebURL?
         switch phase {
         case .groups:
@@ -168,8 +169,14 @@ struct OktaReader: DirectoryReader {
     }
 
     private mutating func note(_ stamp: JSONTree?) {
-        guard let time = stamp?.string.flatMap(WallTime.init(rfc3339:)) else { return }
+        guard let time = Self.time(stamp?.string) else { return }
         newest = max(newest ?? time, time)
+    }
+
+    /// A stamp of the data. One of years before 1970 is taken for the start of that: it goes into the cursor, from which more
+    /// is taken away.
+    private static func time(_ text: String?) -> WallTime? {
+        text.flatMap(WallTime.init(rfc3339:)).map { max($0, WallTime(nanoseconds: 0)) }
     }
 
     private mutating func person(_ user: JSONTree) -> DirectoryMirror.Person {
@@ -203,7 +210,7 @@ struct OktaReader: DirectoryReader {
     /// With less than half left of what a minute allows, others need room.
     private static func pause(_ response: HTTPResponse) -> Tick.Span {
         guard let limit = response["x-rate-limit-limit"].flatMap({ Int($0) }), limit > 0,
-            let left = response["x-rate-limit-remaining"].flatMap({ Int($0) }), left * 2 < limit
+            let left = response["x-rate-limit-remaining"].flatMap({ Int($0) }), left < limit / 2 + limit % 2
         else { return .zero }
         return Tick.Span(nanoseconds: 60_000_000_000 / Int64(limit) * 2)
     }

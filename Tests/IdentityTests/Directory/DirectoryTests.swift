@@ -84,11 +84,89 @@ import Testing
     @Test func membersMayGoByAnotherName() {
         var mirror = DirectoryMirror()
         mirror.putGroup("g", name: "G")
-        mirror.add("cn=ada", toGroup: "g")
-        mirror.put(.init(mail: "ada@corp.example", isActive: true), "1")
-        #expect(mirror.people(inGroup: "g").isEmpty)
         mirror.putAlias("cn=ada", for: "1")
+        mirror.add("cn=ada", toGroup: "g")
+        #expect(mirror.people(inGroup: "g").isEmpty)
+        mirror.put(.init(mail: "ada@corp.example", isActive: true), "1")
         #expect(mirror.people(inGroup: "g").count == 1)
+    }
+
+    private func mails(_ mirror: DirectoryMirror, _ group: String) -> [String] {
+        mirror.people(inGroup: group).compactMap { mirror.people[$0]?.mail }.sorted()
+    }
+
+    @Test func aNameThatIsGivenAnewTakesNoPlacesAlong() throws {
+        var mirror = DirectoryMirror()
+        mirror.put(.init(mail: "ada@x", isActive: true), "1")
+        mirror.putAlias("cn=ada", for: "1")
+        for group in ["g", "h"] {
+            mirror.putGroup(group, name: group)
+            mirror.add("cn=ada", toGroup: group)
+            mirror.add("cn=nobody", toGroup: group)
+        }
+        mirror.put(.init(mail: "eve@x", isActive: true), "2")
+        mirror.put(.init(mail: "mia@x", isActive: true), "3")
+        // One group was read a moment ago, and means them.
+        mirror.putAlias("cn=ada", for: "2", meantIn: ["h"])
+        mirror.putAlias("cn=nobody", for: "3", meantIn: ["h"])
+        #expect(mails(mirror, "g") == ["ada@x"] && mails(mirror, "h") == ["eve@x", "mia@x"])
+        let again = try #require(DirectoryMirror(bytes: mirror.bytes))
+        #expect(mails(again, "g") == ["ada@x"] && mails(again, "h") == ["eve@x", "mia@x"])
+        // Whoever bore the name is gone, and back.
+        mirror.removePerson("1")
+        #expect(mails(mirror, "g").isEmpty)
+        mirror.put(.init(mail: "ada@x", isActive: true), "1")
+        #expect(mails(mirror, "g") == ["ada@x"])
+        // Read anew, the group means who is called so.
+        mirror.clearMembers(ofGroup: "g")
+        mirror.add("cn=ada", toGroup: "g")
+        #expect(mails(mirror, "g") == ["eve@x"])
+    }
+
+    @Test func namesThatAreExchangedLeaveEveryoneInPlace() {
+        var mirror = DirectoryMirror()
+        for (key, name) in [("1", "ada"), ("2", "eve")] {
+            mirror.put(.init(mail: name + "@x", isActive: true), key)
+            mirror.putAlias("cn=" + name, for: key)
+            mirror.putGroup("g" + key, name: name)
+            mirror.add("cn=" + name, toGroup: "g" + key)
+        }
+        mirror.putAlias("cn=eve", for: "1")
+        mirror.putAlias("cn=ada", for: "2")
+        #expect(mails(mirror, "g1") == ["ada@x"] && mails(mirror, "g2") == ["eve@x"])
+    }
+
+    @Test func ofGroupsThatExcludeEachOtherOneHasTheMember() {
+        var mirror = DirectoryMirror()
+        mirror.put(.init(mail: "ada@x", isActive: true), "1")
+        mirror.putGroup("g", name: "G")
+        mirror.add("1", toGroup: "g")
+        func groups() -> [String] { ["g", "rid:1", "rid:2"].filter { mails(mirror, $0) == ["ada@x"] } }
+        mirror.put("1", inGroup: "rid:1", aloneAmong: "rid:")
+        #expect(groups() == ["g", "rid:1"])
+        mirror.put("1", inGroup: "rid:2", aloneAmong: "rid:")
+        #expect(groups() == ["g", "rid:2"])
+        let changes = mirror.changes
+        mirror.put("1", inGroup: "rid:2", aloneAmong: "rid:")
+        #expect(mirror.changes == changes)
+        mirror.put("1", inGroup: nil, aloneAmong: "rid:")
+        #expect(groups() == ["g"] && mirror.changes == changes + 1)
+    }
+
+    @Test func aNameThatTwoGroupsHaveLetsNobodyIn() {
+        var mirror = company()
+        func agent(_ group: String) -> DirectoryRoll { roll(directory(.agent, [group]), mirror) }
+        #expect(agent("VPN Users").entries.count == 3)
+        mirror.putGroup("0", name: "VPN Users")
+        mirror.add("2", toGroup: "0")
+        let both = agent("VPN Users")
+        #expect(both.entries.count == 0 && both.warnings.count == 1)
+        #expect(both.warnings.contains { $0.contains("2 groups are called 'VPN Users'") && $0.contains("0 or g") })
+        // By its key it is found, whatever others are called.
+        mirror.putGroup("x", name: "g")
+        #expect(agent("g").entries.count == 3)
+        mirror.removeGroup("0")
+        #expect(agent("VPN Users").entries.count == 3)
     }
 
     @Test func itIsStoredWholeAndADamagedOneIsNone() throws {
