@@ -51,23 +51,30 @@ extension GatewayControl {
         let faults = complete.faults(profile)
         guard faults.isEmpty else { throw APIError.invalid(faults.joined(separator: " ")) }
         // Another place or another customer has other endpoints.
-        let forgets = stored.map { $0.url != complete.url || $0.kind != complete.kind || $0.values != complete.values } ?? false
+        let forgets =
+            stored.map {
+                $0.url != complete.url || $0.kind != complete.kind || $0.values != complete.values
+                    || $0.profileText != complete.profileText
+            } ?? false
         let change = Change(actor: caller.description)
-        try refusing { () throws(StoreError) in
-            try store.save(complete, replacing: replacing, forgets: forgets, by: change)
+        // Stored when the old one stands still: what it learns up to then is forgotten with the rest.
+        try await endpoints.put(complete) { [complete] in
+            try refusing { () throws(StoreError) in
+                try store.save(complete, replacing: replacing, forgets: forgets, by: change)
+            }
         }
         log.add(
             .info, kind: replacing ? "endpoint-protection-changed" : "endpoint-protection-added",
             message: "\(caller) \(replacing ? "changed" : "added") the connection to endpoint protection '\(complete.id)'.")
-        await endpoints.put(complete)
         return await status(of: complete)
     }
 
     func removeEndpointSource(id: String, caller: Caller) async throws {
-        try refusing { () throws(StoreError) in
-            try store.removeEndpointSource(id, by: Change(actor: caller.description))
+        try await endpoints.remove(id) {
+            try refusing { () throws(StoreError) in
+                try store.removeEndpointSource(id, by: Change(actor: caller.description))
+            }
         }
-        await endpoints.remove(id)
         log.add(
             .info, kind: "endpoint-protection-removed",
             message: "\(caller) removed the connection to endpoint protection '\(id)'.")

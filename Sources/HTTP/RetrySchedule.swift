@@ -110,13 +110,14 @@ public enum HTTPDate {
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ]
 
-    /// Reads `Sun, 06 Nov 1994 08:49:37 GMT`. Nil for anything else.
+    /// Reads `Sun, 06 Nov 1994 08:49:37 GMT`. Nil for anything else, and for years before 1970: no server's clock says them.
     public static func parse(_ text: String) -> WallTime? {
         let words = text.split(separator: " ")
         guard words.count == 6, words[0].hasSuffix(","), words[5] == "GMT", words[1].utf8.count == 2,
             words[3].utf8.count == 4, words[4].utf8.count == 8, let month = months.firstIndex(of: String(words[2]))
         else { return nil }
         let number = month + 1
-        return WallTime(rfc3339: "\(words[3])-\(number < 10 ? "0" : "")\(number)-\(words[1])T\(words[4])Z")
+        let time = WallTime(rfc3339: "\(words[3])-\(number < 10 ? "0" : "")\(number)-\(words[1])T\(words[4])Z")
+        return time.flatMap { $0.nanoseconds < 0 ? nil : $0 }
     }
 }

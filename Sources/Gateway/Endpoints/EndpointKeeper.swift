@@ -27,6 +27,8 @@ actor EndpointKeeper: EndpointLookUp {
     private let orders: AsyncStream<Order>
     private let ordering: AsyncStream<Order>.Continuation
     private var watched: Set<EndpointKey> = []
+    /// Names of connections that somebody changes, with those who wait to do so.
+    private var changing: [String: [CheckedContinuation<Void, Never>]] = [:]
     /// Stored connections whose profile or key cannot be read.
     private(set) var broken: [String] = []
 
@@ -65,7 +67,11 @@ actor EndpointKeeper: EndpointLookUp {
         do {
             let stored = try store.endpointSources()
             broken = stored.broken.map(\.description)
-            for connection in stored.sources where connection.isEnabled { start(connection) }
+            for connection in stored.sources where connection.isEnabled {
+                // Whoever changes one starts it, or has done so.
+                guard sources[connection.id] == nil, changing[connection.id] == nil else { continue }
+                start(connection)
+            }
         } catch {
             broken = [error.description]
         }
@@ -110,19 +116,63 @@ actor EndpointKeeper: EndpointLookUp {
     // MARK: - Control
 
     /// A connection was added or changed and is stored: what is polled is this from now on.
-    func put(_ connection: EndpointConnection) async {
-        await take(connection.id)
-        if connection.isEnabled { start(connection) }
+    func put(_ connection: EndpointConnection) async { await put(connection) {} }
+
+    /// Adds or changes a connection: what is polled is this from now on.
+    ///
+    /// - Parameter save: stores it, when the one before stands still: what that one stored last can be forgotten with the rest.
+    ///   Where it throws, everything is as it was.
+    func put(_ connection: EndpointConnection, save: @Sendable () throws -> Void) async rethrows {
+        try await replace(connection.id, by: connection.isEnabled ? connection : nil, save: save)
     }
 
     /// A connection was removed.
-    func remove(_ id: String) async { await take(id) }
+    func remove(_ id: String) async { await remove(id) {} }
 
-    private func take(_ id: String) async {
+    /// Removes a connection.
+    ///
+    /// - Parameter save: removes it from the store, when it stands still. Where it throws, everything is as it was.
+    func remove(_ id: String, save: @Sendable () throws -> Void) async rethrows {
+        try await replace(id, by: nil, save: save)
+    }
+
+    private func replace(
+        _ id: String, by next: EndpointConnection?, save: @Sendable () throws -> Void
+    ) async rethrows {
+        await enter(id)
+        defer { leave(id) }
+        let old = sources.removeValue(forKey: id)
+        // Two at a time must not have one name: what comes late for the old one would be taken for the new one's.
+        await old?.stop()
+        do {
+            try save()
+        } catch {
+            if let old { start(old.connection) }
+            throw error
+        }
         await tokens.forget(connection: id)
-        guard let source = sources.removeValue(forKey: id) else { return }
-        await source.stop()
-        await follow([.sourceRemoved(id)])
+        if old != nil { await follow([.sourceRemoved(id)]) }
+        if let next { start(next) }
+    }
+
+    /// Waits until nobody else changes the connection of that name. Whoever has been let in must ``leave(_:)``.
+    private func enter(_ id: String) async {
+        guard changing[id] != nil else {
+            changing[id] = []
+            return
+        }
+        await withCheckedContinuation { changing[id, default: []].append($0) }
+    }
+
+    /// Lets the next one in.
+    private func leave(_ id: String) {
+        guard var waiting = changing[id], !waiting.isEmpty else {
+            changing[id] = nil
+            return
+        }
+        let next = waiting.removeFirst()
+        changing[id] = waiting
+        next.resume()
     }
 
     func source(_ id: String) -> EndpointSource? { sources[id] }

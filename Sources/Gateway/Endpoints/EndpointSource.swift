@@ -30,12 +30,12 @@ actor EndpointSource {
     /// When the pace allows the next call for single endpoints, where it stood in their way.
     private var pausedUntil: [String: Tick] = [:]
     private var watched: Set<String>
-    private var errors: [String: String] = [:]
+    private(set) var errors: [String: String] = [:]
     /// The last failure of a call, while nothing better is known.
     private(set) var lastError: String?
     private(set) var state = EndpointSourceStatus.State.starting
     private(set) var since: WallTime
-    private var shrinkage: EndpointMirror.Shrinkage?
+    private(set) var shrinkage: EndpointMirror.Shrinkage?
     private var acceptsLoss = false
     /// Endpoints were not in the last listing: another one will say whether they are gone.
     private var isMissing = false
@@ -44,11 +44,13 @@ actor EndpointSource {
     /// Listings in a row that had fewer rows than the source said.
     private var shortListings = 0
     private(set) var keyEndsAt: WallTime?
-    private var keyWarning: String?
+    private(set) var keyWarning: String?
+    private var polling: Task<Void, Never>?
     private var sleeper: Task<Void, Never>?
     private var waiters: [CheckedContinuation<Void, Never>] = []
     /// Jobs that those who wait still wait for.
     private var round: Set<PollPlan.Job> = []
+    /// From here on nothing is stored and nobody told: another source may have the name.
     private var isStopped = false
     /// The telling of changes that is under way: each waits for the one before.
     private var telling: Task<Void, Never>?
@@ -81,6 +83,13 @@ actor EndpointSource {
 
     /// Polls until the task is cancelled or ``stop()``.
     func run() async {
+        guard !isStopped else { return }
+        let task = Task { await poll() }
+        polling = task
+        await withTaskCancellationHandler { await task.value } onCancel: { task.cancel() }
+    }
+
+    private func poll() async {
         await tell([.source(posture), .changed(mirror.records)])
         while !isStopped, !Task.isCancelled {
             let next = plan.next
@@ -96,9 +105,23 @@ actor EndpointSource {
         await telling?.value
     }
 
-    func stop() {
+    /// Ends the polling for good, and returns when nothing of it is under way: what was asked last is given up, and whoever
+    /// follows has been told of what came before.
+    func stop() async {
         isStopped = true
         sleeper?.cancel()
+        polling?.cancel()
+        // What is waited for needs this actor to come to its end, and has it: an actor is free while a method of it waits.
+        // Nor does it wait for us or for the keeper: calls and pauses end when they are cancelled, and whoever follows only
+        // takes note.
+        await polling?.value
+        finishWaiting()
+        await telling?.value
+    }
+
+    /// After each wait for others: what they bring to a source that was stopped meanwhile is dropped.
+    private func goOn() throws(CancellationError) {
+        if isStopped { throw CancellationError() }
     }
 
     private func sleep(until tick: Tick) async {
@@ -207,8 +230,11 @@ actor EndpointSource {
         guard let last = mirror.completedAt else { return }
         let now = machine.clock.wall
         var rows: [JSONTree] = []
-        _ = try await pages(profile.listingName, .changes(since: last)) { rows += $0 }
-        await keep(mirror.take(changes: rows, completes: shrinkage == nil, now: now))
+        let run = try await pages(profile.listingName, .changes(since: last)) { rows += $0 }
+        // What came is news, but not all of it.
+        let isWhole = run.shortage == nil
+        await keep(mirror.take(changes: rows, completes: shrinkage == nil && isWhole, now: now))
+        try await expectAll(run, profile.listingName)
         await succeed(profile.listingName)
     }
 
@@ -216,7 +242,8 @@ actor EndpointSource {
         let now = machine.clock.wall
         var rows: [JSONTree] = []
         do {
-            _ = try await pages(name, .all) { rows += $0 }
+            let run = try await pages(name, .all) { rows += $0 }
+            try await expectAll(run, name)
         } catch let failure as VendorFailure where failure.kind == .permission {
             await keep(mirror.refuse(name, now: now))
             throw failure
@@ -246,7 +273,8 @@ actor EndpointSource {
         var rows: [JSONTree] = []
         let now = machine.clock.wall
         do {
-            _ = try await pages(name, .endpoint(id: id), isUrgent: isUrgent) { rows += $0 }
+            let run = try await pages(name, .endpoint(id: id), isUrgent: isUrgent) { rows += $0 }
+            try await expectAll(run, name)
         } catch let failure as VendorFailure where failure.kind == .permission {
             await keep(mirror.refuse(name, now: now))
             throw failure
@@ -268,7 +296,10 @@ actor EndpointSource {
                 retries: isUrgent ? .signIn : .background)
             while let request = run.request {
                 try await wait(for: name, isUrgent: isUrgent || isHurried)
-                take(try run.receive(try await send(request)))
+                try goOn()
+                let answer = try await send(request)
+                try goOn()
+                take(try run.receive(answer))
             }
             return run
         } catch let failure as VendorFailure {
@@ -276,6 +307,14 @@ actor EndpointSource {
             if !Task.isCancelled { await fail(name, failure) }
             throw failure
         }
+    }
+
+    /// Throws where rows are missing: that nothing bad is among those that came says nothing then, and what was known before
+    /// grows old.
+    private func expectAll(_ run: CallRun, _ name: String) async throws {
+        guard let failure = run.shortage else { return }
+        await fail(name, failure)
+        throw failure
     }
 
     func wait(for call: String, isUrgent: Bool) async throws {
@@ -291,11 +330,33 @@ actor EndpointSource {
     func send(_ request: HTTPRequest) async throws -> HTTPResponse {
         do {
             guard let grant = try profile.grant(connection) else { return try await machine.web.send(request) }
-            return try await machine.tokens.send(request, with: grant)
+            let tokens = machine.tokens
+            return try await Self.unlessCancelled { try await tokens.send(request, with: grant) }
         } catch let failure as HTTPFailure {
             throw VendorFailure(failure, connection: connection.id)
         } catch let refusal as OAuthRefusal {
             throw VendorFailure(refusal)
+        }
+    }
+
+    /// What `work` gives; a cancellation as soon as the task is cancelled. A token that others may want is fetched to its end,
+    /// which can take minutes: whoever has been stopped does not wait for that.
+    private static func unlessCancelled<Value: Sendable>(
+        _ work: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        let (results, result) = AsyncStream<Result<Value, any Error>>.makeStream()
+        let task = Task {
+            do {
+                result.yield(.success(try await work()))
+            } catch {
+                result.yield(.failure(error))
+            }
+        }
+        return try await withTaskCancellationHandler {
+            for await first in results { return try first.get() }
+            throw CancellationError()
+        } onCancel: {
+            task.cancel()
         }
     }
 
@@ -334,7 +395,7 @@ actor EndpointSource {
     // MARK: - What came of it
 
     private func keep(_ change: EndpointMirror.Change) async {
-        guard !change.isEmpty else { return }
+        guard !isStopped, !change.isEmpty else { return }
         machine.keep(change, mirror.answered)
         var news: [InventoryChange] = []
         if !change.changed.isEmpty { news.append(.changed(change.changed)) }
@@ -343,6 +404,7 @@ actor EndpointSource {
     }
 
     private func tell(_ news: [InventoryChange]) async {
+        guard !isStopped else { return }
         let (before, follow) = (telling, machine.tell)
         let task = Task {
             await before?.value
@@ -353,22 +415,24 @@ actor EndpointSource {
     }
 
     private func succeed(_ call: String) async {
+        guard !isStopped else { return }
         errors[call] = nil
+        machine.keep(EndpointMirror.Change(), mirror.answered)
         if shrinkage == nil, errors.isEmpty {
             await settle(.ok, nil)
         } else {
             await tell([.source(posture)])
         }
-        machine.keep(EndpointMirror.Change(), mirror.answered)
     }
 
     private func fail(_ call: String, _ failure: VendorFailure) async {
-        guard failure.kind != .gone else { return }
+        guard !isStopped, failure.kind != .gone else { return }
         errors[call] = failure.description
         await settle(failure.needsAttention ? .needsAttention : .failing, failure.description)
     }
 
     private func settle(_ state: EndpointSourceStatus.State, _ error: String?) async {
+        guard !isStopped else { return }
         let (before, said) = (self.state, lastError)
         self.state = state
         lastError = error
@@ -399,6 +463,7 @@ actor EndpointSource {
         } catch {
             // A key that may not ask this may do all else: the administrator's date or the key's own word remains.
         }
+        guard !isStopped else { return }
         keyEndsAt = end
         let warning = end.flatMap {
             KeyLife.warning(of: connection, profile, end: $0, now: machine.clock.wall)
@@ -407,58 +472,6 @@ actor EndpointSource {
             machine.log.add(.warning, kind: "endpoint-protection-key", message: warning)
         }
         keyWarning = warning
-    }
-
-    /// As decisions see it.
-    var posture: PostureSource {
-        PostureSource(
-            connection, profile, completedAt: mirror.completedAt, problem: state == .ok ? nil : lastError)
-    }
-
-    /// As administrators see it.
-    var status: EndpointSourceStatus {
-        var shown = connection
-        shown.key = nil
-        shown.profileText = nil
-        var status = EndpointSourceStatus(
-            connection: shown, title: profile.title, state: state, since: since, endpoints: mirror.count,
-            completedAt: mirror.completedAt, lastError: lastError, keyEndsAt: keyEndsAt ?? connection.keyEndsAt,
-            attributes: PostureAttribute.allCases.filter(posture.supports.contains), notes: profile.notes)
-        status.calls = profile.callNames.map { call in
-            EndpointSourceStatus.Call(
-                name: call.name, answeredAt: mirror.lastAnswer(call.name), everySeconds: call.every,
-                lastError: errors[call.name])
-        }
-        status.lostFrom = shrinkage?.before
-        status.lostTo = shrinkage?.after
-        if let keyWarning { status.warnings.append(keyWarning) }
-        for call in mirror.refused.sorted() {
-            status.warnings.append("'\(connection.id)' does not permit '\(call)': what it would say is missing.")
-        }
-        status.circuit = circuit
-        return status
-    }
-
-    private var circuit: String {
-        guard let host = profile.host(connection),
-            let report = machine.web.hosts.first(where: { $0.host == host })
-        else { return "closed" }
-        switch report.circuit {
-        case .closed: return "closed"
-        case .halfOpen: return "half open: one call tries"
-        case .open(let until):
-            let left = max(0, Int((until - machine.clock.now).seconds.rounded(.up)))
-            return "open: it is asked again in \(left) s"
-        }
-    }
-}
-
-extension PostureSource {
-    init(_ connection: EndpointConnection, _ profile: EndpointProfile, completedAt: WallTime?, problem: String?) {
-        self.init(
-            name: connection.id, vendor: connection.kind, supports: profile.supports(infers: connection.infers),
-            completedAt: completedAt, staleSeconds: connection.staleSeconds, maximumAges: profile.maximumAges,
-            problem: problem)
     }
 }
 

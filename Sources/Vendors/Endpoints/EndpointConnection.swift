@@ -62,7 +62,7 @@ public struct EndpointConnection: Hashable, Codable, Sendable, Identifiable {
     /// What is wrong with it, in sentences; empty when it can be used.
     public func faults(_ profile: EndpointProfile) -> [String] {
         var faults: [String] = []
-        if !Self.isName(id) { faults.append("The name '\(id)' must be letters, digits, '-', '_' and '.'.") }
+        if !id.isShortName { faults.append("The name '\(id)' must be letters, digits, '-', '_' and '.', 64 at most.") }
         switch base(profile) {
         case .success: break
         case .failure(let failure): faults.append(failure.detail + (failure.advice.isEmpty ? "." : ". " + failure.advice))
@@ -80,13 +80,6 @@ public struct EndpointConnection: Hashable, Codable, Sendable, Identifiable {
         if !(60...7 * 86_400).contains(staleSeconds) { faults.append("The stale limit is from a minute to a week.") }
         if !(0...86_400).contains(lookUpSeconds) { faults.append("The age for a look-up is from 0 seconds to a day.") }
         return faults
-    }
-
-    private static func isName(_ text: String) -> Bool {
-        (1...64).contains(text.utf8.count)
-            && text.utf8.allSatisfy {
-                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || "-_.".utf8.contains($0)
-            }
     }
 
     /// Where the calls go: host and path. With or without the profile's path, and a slash at the end.

@@ -36,8 +36,9 @@ public struct AccessToken: Hashable, Sendable {
                 connection: grant.connection, host: grant.endpoint.authority, reason: reason, detail: detail)
             refusal.status = response.status
             if let theirs = response["date"].flatMap(HTTPDate.parse) {
-                let difference = (theirs.nanoseconds - wall.nanoseconds) / 1_000_000_000
-                if abs(difference) > 60 { refusal.clockDifferenceSeconds = Int(difference) }
+                let (difference, isAbsurd) = theirs.nanoseconds.subtractingReportingOverflow(wall.nanoseconds)
+                let seconds = difference / 1_000_000_000
+                if !isAbsurd, abs(seconds) > 60 { refusal.clockDifferenceSeconds = Int(seconds) }
             }
             return refusal
         }

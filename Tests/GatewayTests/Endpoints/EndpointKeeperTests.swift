@@ -132,6 +132,11 @@ import Vendors
             try await lab.control(#"{"detailless": true}"#)
             #expect(try await lab.synced(keeper).keyEndsAt == nil)
         }
+        // One that lives for years, of whose end only the administrator knows.
+        try await Self.with("defender", change: { $0.keyEndsAt = SystemClock().wall + .seconds(20 * 86_400) }) { lab, keeper in
+            let warnings = try await lab.synced(keeper).warnings
+            #expect(warnings.first?.contains("ends in less than 30 days") == true, "\(warnings)")
+        }
     }
 
     @Test func tokensAreRenewedAndReplaced() async throws {
@@ -255,6 +260,37 @@ import Vendors
             if case .value(.flag(false), _) = outcome(3500) {} else { Issue.record("\(outcome(3500))") }
             #expect(outcome(3700) == .unknown(.sourceUnavailable))
             #expect(posture.problem != nil)
+        }
+    }
+
+    /// The profile takes a number of the first finding for how many there are, and so has more than come: as if the other
+    /// pages were lost.
+    @Test func aSideListThatIsCutShortIsNoSignOfHealth() async throws {
+        let devices = #"[{"id": "1001", "name": "ada-laptop"}, {"id": "1002", "name": "server", "infected": true}]"#
+        try await Self.with(
+            "acorn", devices: devices,
+            change: { connection in
+                connection.profileText = connection.profileText?.replacing(
+                    "key: machine.serial", with: "key: machine.serial\n    total: findings[].machine.serial")
+            }
+        ) { lab, keeper in
+            let source = try await lab.source(keeper)
+            #expect(await source.state == .failing)
+            #expect(await source.lastError?.contains("gave 1 of 1002 rows of findings") == true)
+            #expect(try await lab.values(keeper, "ada-laptop")[.infected] == "(noData)")
+            // Without findings there is no such number.
+            try await lab.control(#"{"remove": ["1002"]}"#)
+            #expect(try await lab.synced(keeper).state == .ok)
+            #expect(try await lab.values(keeper, "ada-laptop")[.infected] == "no")
+            let answered = await source.mirror.lastAnswer("findings")
+            try await lab.control(#"{"device": {"id": "1003", "name": "new", "infected": true}}"#)
+            #expect(try await lab.synced(keeper).state == .failing)
+            // What was known holds, and grows old.
+            #expect(try await lab.values(keeper, "ada-laptop")[.infected] == "no")
+            #expect(await source.mirror.lastAnswer("findings") == answered)
+            var later = await source.mirror
+            _ = later.expire(now: SystemClock().wall + .seconds(2 * 3600))
+            #expect(later.record("1001")?.facts[.infected]?.outcome == .unknown(.sourceUnavailable))
         }
     }
 

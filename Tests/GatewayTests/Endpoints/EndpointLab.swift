@@ -29,6 +29,7 @@ final class EndpointLab: @unchecked Sendable {
     private let process = Process()
     private let input = Pipe()
     private let heard = Mutex<[InventoryChange]>([])
+    private let holder = Mutex<InventoryFollower?>(nil)
 
     /// Starts it. Waiting for a process holds up a thread, so this is none of those that tests share.
     static func start(_ vendor: String) async throws -> EndpointLab {
@@ -101,7 +102,10 @@ final class EndpointLab: @unchecked Sendable {
         let keeper = EndpointKeeper(
             web: web, tokens: TokenSource(web: web, clock: SystemClock(), random: SystemRandom.bytes), store: store, log: log,
             clock: SystemClock(), random: SystemRandom.bytes,
-            follow: { [weak self] changes in self?.heard.withLock { $0 += changes } })
+            follow: { [weak self] changes in
+                if let hold = self?.holder.withLock({ $0 }) { await hold(changes) }
+                self?.heard.withLock { $0 += changes }
+            })
         let run = Task { await keeper.run() }
         do {
             while await keeper.source("lab") == nil { try await Task.sleep(for: .milliseconds(5)) }
@@ -157,6 +161,12 @@ final class EndpointLab: @unchecked Sendable {
         await source.sync(acceptsLoss: acceptsLoss)
         return await source.status
     }
+
+    /// Holds up whoever is told, before it takes note.
+    func holdTelling(_ hold: @escaping InventoryFollower) { holder.withLock { $0 = hold } }
+
+    /// Calls that were let out so far, answered or not.
+    var calls: UInt64 { web.hosts.reduce(0) { $0 + $1.tally.calls } }
 
     /// What was told since the last time.
     func news() -> [InventoryChange] {

@@ -119,6 +119,84 @@ import Testing
         #expect(throws: VendorFailure.self) { try deaf.receive(answer(page)) }
     }
 
+    // MARK: Pages
+
+    private static let byPage = #"query: {page: "{page}"}"#
+
+    /// The findings of a platform, with these lines in the profile's call.
+    private func findings(_ lines: String...) throws -> CallRun {
+        var connection = EndpointConnection.example(EndpointConnection.custom)
+        connection.profileText = try file("Profiles/acorn.yaml").replacing(
+            "key: machine.serial", with: (["key: machine.serial"] + lines).joined(separator: "\n    "))
+        return try CallRun(
+            connection, try connection.profile(), call: "findings", .all, entropy: [1], now: now, retries: .none)
+    }
+
+    private func page(_ serials: Range<Int>, _ more: String = "") -> HTTPResponse {
+        let rows = serials.map { #"{"machine":{"serial":\#($0)}}"# }.joined(separator: ",")
+        return answer(#"{"findings":[\#(rows)]\#(more)}"#)
+    }
+
+    @Test func withoutATotalAFullPageLeadsOn() throws {
+        var run = try findings(Self.byPage, "paging: {page: true, size: 2}")
+        #expect(try run.receive(page(0..<2)).count == 2)
+        #expect(run.request?.url.query == "page=2")
+        #expect(try run.receive(page(2..<3)).count == 1)
+        #expect(run.request == nil && run.shortage == nil)
+        // Where nobody knows what a full page is, one without rows is the end.
+        var unsized = try findings(Self.byPage, "paging: {page: true}")
+        #expect(try unsized.receive(page(0..<1)).count == 1)
+        #expect(unsized.request?.url.query == "page=2")
+        #expect(try unsized.receive(page(0..<0)).isEmpty)
+        #expect(unsized.request == nil && unsized.shortage == nil)
+    }
+
+    /// However a vendor ends its pages too early.
+    @Test(arguments: ["", #","total":5"#, #","total":0"#]) func rowsThatAreMissingAreSaid(_ end: String) throws {
+        var run = try findings(Self.byPage, "total: total", "paging: {page: true, size: 2}")
+        #expect(try run.receive(page(0..<2, #","total":5"#)).count == 2)
+        #expect(try run.receive(page(0..<0, end)).isEmpty)
+        #expect(run.request == nil && run.total == 5)
+        let failure = try #require(run.shortage)
+        #expect(failure.kind == .unreadable && !failure.needsAttention)
+        #expect(failure.description == "console.acorn.example gave 2 of 5 rows of findings.")
+    }
+
+    @Test func heimdalsDetectionsMustAllBeThere() throws {
+        var run = try run("heimdal", "detections")
+        let first = #"{"items":[{"clientInfoId":1,"status":"Cleaned"}],"totalCount":1001}"#
+        #expect(try run.receive(answer(first)).count == 1)
+        #expect(run.request?.url.query?.contains("pageNumber=2") == true)
+        #expect(try run.receive(answer(#"{"items":[],"totalCount":0}"#)).isEmpty)
+        #expect(run.request == nil && run.shortage?.kind == .unreadable)
+        // None at all is an answer.
+        var none = try self.run("heimdal", "detections")
+        #expect(try none.receive(answer(#"{"items":[],"totalCount":0}"#)).isEmpty)
+        #expect(none.request == nil && none.shortage == nil)
+    }
+
+    @Test func whatComesWhilePagesAreReadIsNotMissing() throws {
+        var run = try findings(Self.byPage, "total: total", "paging: {page: true, size: 2}")
+        #expect(try run.receive(page(0..<2, #","total":3"#)).count == 2)
+        #expect(try run.receive(page(2..<3, #","total":4"#)).count == 1)
+        #expect(run.request?.url.query == "page=3")
+        #expect(try run.receive(page(0..<0, #","total":4"#)).isEmpty)
+        #expect(run.request == nil && run.shortage == nil)
+    }
+
+    @Test(arguments: ["-1", "-9223372036854775808", "99999999999999999999", "\"many\"", "null", "[]"])
+    func aTotalThatIsNoneSaysNothing(_ total: String) throws {
+        var run = try findings("total: total")
+        #expect(try run.receive(page(0..<1, #","total":\#(total)"#)).count == 1)
+        #expect(run.request == nil && run.total == nil && run.shortage == nil)
+    }
+
+    @Test func aTotalOfAnySizeIsRead() throws {
+        var run = try findings("total: total")
+        #expect(try run.receive(page(0..<1, #","total":9223372036854775807"#)).count == 1)
+        #expect(run.total == Int.max && run.shortage != nil)
+    }
+
     struct Refusal: Sendable, CustomTestStringConvertible {
         var kind: String
         var call: String
@@ -240,6 +318,19 @@ import Testing
         #expect(warning("2026-01-28T10:00:00Z")?.contains("in less than 3 days") == true)
         #expect(warning("2026-01-30T10:00:00Z")?.contains("within a day") == true)
         #expect(warning("2026-01-31T10:00:00Z")?.contains("ended on 2026-01-31") == true)
+    }
+
+    /// Of a secret's life Defender says nothing, and it may be years.
+    @Test func aSecretOfTwoYearsIsWarnedOfAMonthAhead() throws {
+        let connection = EndpointConnection.example("defender")
+        let profile = try connection.profile()
+        #expect(profile.keyLifeDays == nil)
+        let end = WallTime.at("2028-01-15T10:00:00Z")
+        func warning(_ now: String) -> String? { KeyLife.warning(of: connection, profile, end: end, now: .at(now)) }
+        #expect(warning("2026-01-15T10:00:00Z") == nil && warning("2027-12-16T09:59:59Z") == nil)
+        #expect(warning("2027-12-16T10:00:00Z")?.contains("in less than 30 days, on 2028-01-15") == true)
+        #expect(warning("2028-01-01T10:00:00Z")?.contains("in less than 14 days") == true)
+        #expect(warning("2028-01-08T10:00:00Z")?.contains("in less than 7 days") == true)
     }
 
     @Test func newerKeysSayTheirEndThemselves() {

@@ -333,6 +333,13 @@ import Testing
         #expect(plan.next.at == at(40))
     }
 
+    @Test func theEndOfAKeyIsLookedAtWhereAnybodyKnowsIt() throws {
+        #expect(try !plan("defender").jobs.contains(.keyEnd))
+        var connection = EndpointConnection.example("defender")
+        connection.keyEndsAt = .at("2028-01-15T10:00:00Z")
+        #expect(try PollPlan(connection, connection.profile(), now: at(0)).jobs.last == .keyEnd)
+    }
+
     @Test func thePaceIsKeptAndSomebodyWhoWaitsGoesFirst() {
         var pace = Pace(calls: 4, seconds: 60, now: at(0))
         #expect((0..<4).map { _ in pace.take(now: at(0)).seconds } == [0, 0, 0, 0])

@@ -95,6 +95,11 @@ import Testing
         (#"{"token_type":"Bearer","expires_in":3599,"access_token":"abc"}"#, 3599, 300),
         (#"{"token_type":"bearer","expires_in":"600","access_token":"abc"}"#, 600, 60),
         (#"{"access_token":"abc"}"#, 300, 30),
+        // No number is too large, and what is no number says nothing.
+        (#"{"expires_in":1e300,"access_token":"abc"}"#, 86_400, 300),
+        (#"{"expires_in":"inf","access_token":"abc"}"#, 86_400, 300),
+        (#"{"expires_in":"nan","access_token":"abc"}"#, 300, 30),
+        (#"{"expires_in":-9223372036854775808,"access_token":"abc"}"#, 300, 30),
     ])
     func livesAsLongAsItIsSaid(_ body: String, _ life: Int, _ margin: Int) throws {
         let token = try read(200, body)
@@ -126,6 +131,31 @@ import Testing
         } catch let refusal as OAuthRefusal {
             #expect(refusal.clockDifferenceSeconds == 300)
             #expect(refusal.description.contains("300 s ahead of ours"))
+        }
+    }
+
+    /// From before any computer had a clock: such a header is none.
+    @Test(arguments: ["Fri, 01 Jan 1700 00:00:00 GMT", "Tue, 21 Sep 1677 00:12:44 GMT", "Wed, 31 Dec 1969 23:59:59 GMT"])
+    func aClockOfAnotherCenturyIsNoClock(_ date: String) throws {
+        #expect(HTTPDate.parse(date) == nil)
+        do {
+            _ = try read(400, #"{"error":"invalid_grant"}"#, date: date)
+            Issue.record("a token from a refusal")
+        } catch let refusal as OAuthRefusal {
+            #expect(refusal.clockDifferenceSeconds == nil)
+        }
+        // Ours counts in the place of theirs.
+        let headers = [HTTPResponse.Header("Retry-After", "Thu, 15 Jan 2026 10:00:30 GMT"), .init("Date", date)]
+        #expect(RetryAfter.pause(HTTPResponse(status: 429, headers: headers), wall: OAuthGrantTests.wall) == .seconds(30))
+    }
+
+    @Test func theLastMomentThatADateCanSayIsAClock() throws {
+        do {
+            _ = try read(400, #"{"error":"invalid_grant"}"#, date: "Fri, 11 Apr 2262 23:47:16 GMT")
+            Issue.record("a token from a refusal")
+        } catch let refusal as OAuthRefusal {
+            let wall = OAuthGrantTests.wall.nanoseconds / 1_000_000_000
+            #expect(refusal.clockDifferenceSeconds == Int(9_223_372_036 - wall))
         }
     }
 

@@ -39,6 +39,8 @@ public struct CallRun: Sendable {
     private var received = 0
     /// How many rows there are, as the vendor said last; nil where it does not.
     public private(set) var total: Int?
+    /// How many rows the vendor first said there are: those that come to be while pages are read are another call's matter.
+    private var expected: Int?
     /// What led to the pages so far, so that none comes twice.
     private var seen: Set<String> = []
     private var lastPage: [String] = []
@@ -144,11 +146,7 @@ public struct CallRun: Sendable {
             values["mac-dashes"] = mac.description.split(separator: ":").joined(separator: "-")
             values["mac-plain"] = mac.description.filter { $0 != ":" }
         case .host(let host):
-            guard call.lookUp(for: purpose) != nil,
-                host.utf8.allSatisfy({
-                    (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || "-_.".utf8.contains($0)
-                })
-            else { return nil }
+            guard call.lookUp(for: purpose) != nil, host.hasOnlyNameCharacters else { return nil }
             values["host"] = host
         case .address(let address):
             guard call.lookUp(for: purpose) != nil else { return nil }
@@ -173,12 +171,16 @@ public struct CallRun: Sendable {
         if let echo = call.echo, let sent, echo.first(in: document)?.scalar != sent {
             throw failure(.unreadable, "answered another question than this one")
         }
-        if let total = call.total?.first(in: document)?.scalar.flatMap({ Int($0) }) { self.total = total }
         let isRow = items.description.hasSuffix("[]")
         guard items.hasList(in: document) else {
             throw failure(.unreadable, "answered without '\(items)', where its rows should be")
         }
         let rows = items.values(in: document).filter(\.isObject)
+        // A page without rows knows nothing of the whole: some say zero there.
+        if let said = call.total?.first(in: document)?.scalar.flatMap({ Int($0) }), said >= 0, total == nil || !rows.isEmpty {
+            total = said
+        }
+        expected = expected ?? total
         received += rows.count
         number += 1
         if isRow { try turn(document, rows) }
@@ -187,6 +189,13 @@ public struct CallRun: Sendable {
 
     /// All came in one answer, so that nothing moved meanwhile.
     public var isAtomic: Bool { number <= 1 }
+
+    /// Of a call that is through: that it has fewer rows than the vendor said there are; nil where nothing is known to be
+    /// missing.
+    public var shortage: VendorFailure? {
+        guard let expected, received < expected else { return nil }
+        return failure(.unreadable, "gave \(received) of \(expected) rows of \(call.name)")
+    }
 
     /// The next page, where there is one.
     private mutating func turn(_ document: JSONTree, _ rows: [JSONTree]) throws(VendorFailure) {
@@ -197,14 +206,15 @@ public struct CallRun: Sendable {
             guard let next = at.first(in: document)?.scalar, !next.isEmpty else { return }
             try note(next)
             cursor = next
-        case .pages(let count):
+        case .pages(let count, let size):
             let last = count?.first(in: document)?.scalar.flatMap { Int($0) }
             guard !rows.isEmpty else { return }
             // A server that does not know the parameter gives the first page for ever.
             let ids = rows.map { profile.endpoint.id($0) ?? JSON($0).text() }
             guard ids != lastPage else { throw failure(.unreadable, "gives the same page again and again") }
             lastPage = ids
-            guard last.map({ page < $0 }) ?? (received < total ?? 0) else { return }
+            // Where nobody says how much there is, what follows a full page is known by asking alone.
+            guard last.map({ page < $0 }) ?? total.map({ received < $0 }) ?? (rows.count >= size) else { return }
             page += 1
         case .offset(let size):
             guard rows.count >= size else { return }

@@ -4,8 +4,8 @@ public import JSONText
 
 /// The end of a key, and when to warn of it.
 public enum KeyLife {
-    /// Days before the end at which a warning is given, for a key that lives that long.
-    static func warningDays(lifeDays: Int?) -> [Int] { (lifeDays ?? 30) > 30 ? [30, 14, 7, 3, 1] : [7, 3, 1] }
+    /// Days before the end at which a warning is given, for a key that lives that long; nil for one of any length.
+    static func warningDays(lifeDays: Int?) -> [Int] { (lifeDays ?? .max) > 30 ? [30, 14, 7, 3, 1] : [7, 3, 1] }
 
     /// The warning that stands at a moment; nil where none does. It changes with each step towards the end.
     public static func warning(

@@ -11,7 +11,7 @@ public struct PollPlan: Sendable {
         case call(String)
         /// Calls for single endpoints.
         case endpoints(String)
-        /// When our key ends.
+        /// When our key ends, by whoever says so.
         case keyEnd
     }
 
@@ -57,7 +57,8 @@ public struct PollPlan: Sendable {
             entries[job] = Entry(every: span(min(usual, connection.refreshSeconds ?? usual)), due: now)
             order.append(job)
         }
-        if profile.keyEnd != nil {
+        // What the administrator or the key itself says of the end is looked at, too: somebody must warn of it.
+        if profile.keyEnd != nil || connection.keyEndsAt != nil || KeyLife.end(statedBy: connection) != nil {
             entries[.keyEnd] = Entry(every: span(6 * 3600), due: now)
             order.append(.keyEnd)
         }

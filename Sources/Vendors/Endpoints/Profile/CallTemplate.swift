@@ -70,8 +70,9 @@ struct CallTemplate: Hashable, Sendable {
         case none
         /// A word in the answer that goes into the next query.
         case cursor(at: FieldPath, parameter: String)
-        /// `{page}`, from 1, up to the number of pages, or until all rows are in, or a page has none.
-        case pages(count: FieldPath?)
+        /// `{page}`, from 1, up to the number of pages, or until all rows are in, or a page has none. Where an answer says
+        /// neither, a page with fewer rows than `size` is the last, too.
+        case pages(count: FieldPath?, size: Int)
         /// `{offset}`, as long as pages are full.
         case offset(size: Int)
         /// The URL of the next page; without one, where a parameter is named, it goes on by offset while pages are full.

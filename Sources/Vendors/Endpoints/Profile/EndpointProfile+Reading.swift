@@ -232,9 +232,9 @@ extension CallTemplate.Paging {
             guard let parameter = try parts["parameter"]?.text() else { throw node.fault("'parameter' is missing") }
             self = .cursor(at: try cursor.path(), parameter: parameter)
         } else if let pages = parts["pages"] {
-            self = .pages(count: try pages.path())
+            self = .pages(count: try pages.path(), size: size)
         } else if let page = parts["page"], try page.flag() {
-            self = .pages(count: nil)
+            self = .pages(count: nil, size: size)
         } else if let offset = parts["offset"], try offset.flag() {
             guard size > 0 else { throw node.fault("'size' is missing: the rows of a full page") }
             self = .offset(size: size)

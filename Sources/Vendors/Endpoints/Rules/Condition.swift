@@ -166,12 +166,12 @@ extension JSONTree {
 struct VendorTime {
     var time: WallTime
 
+    /// 1970 to 2200. What is said of other years is long past or far ahead in any case, and near the ends of what a
+    /// ``WallTime`` holds no span can be added to it.
+    private static let range = WallTime(nanoseconds: 0)...WallTime(nanoseconds: 7_258_118_400_000_000_000)
+
     init?(_ text: String) {
-        if let time = WallTime(rfc3339: text) {
-            self.time = time
-            return
-        }
-        guard let time = WallTime(rfc3339: text + "Z") else { return nil }
-        self.time = time
+        guard let time = WallTime(rfc3339: text) ?? WallTime(rfc3339: text + "Z") else { return nil }
+        self.time = min(max(time, Self.range.lowerBound), Self.range.upperBound)
     }
 }
