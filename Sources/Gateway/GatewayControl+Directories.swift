@@ -111,22 +111,35 @@ extension GatewayControl {
     }
 
     func beginPreview(ofDirectory id: String, caller: Caller) async throws -> DirectoryStatus {
-        try await begin(.preview, id)
+        guard let directory = await directories.report(id)?.directory else { throw APIError(.directoryUnknown(id)) }
+        return try await begin(.preview, directory)
     }
 
     func beginSync(
         ofDirectory id: String, isFull: Bool, isConfirmed: Bool, caller: Caller
     ) async throws -> DirectoryStatus {
-        if isConfirmed {
-            try refusing { () throws(StoreError) in
-                try store.record("directory-confirmed", subject: id, by: Change(actor: caller.description))
+        guard let directory = await directories.report(id)?.directory else { throw APIError(.directoryUnknown(id)) }
+        guard isConfirmed else { return try await begin(.synchronise(isFull: isFull, isConfirmed: false), directory) }
+        if directory.kind == .agent {
+            guard await directories.agree(to: id) else {
+                throw APIError.conflict("The directory '\(id)' asks nothing: there is nothing to confirm.")
             }
+            try recordConfirmation(of: id, caller)
+            return try await status(of: id)
         }
-        return try await begin(.synchronise(isFull: isFull, isConfirmed: isConfirmed), id)
+        let status = try await begin(.synchronise(isFull: isFull, isConfirmed: true), directory)
+        try recordConfirmation(of: id, caller)
+        return status
     }
 
-    private func begin(_ order: DirectoryDesk.Order, _ id: String) async throws -> DirectoryStatus {
-        guard let directory = await directories.report(id)?.directory else { throw APIError(.directoryUnknown(id)) }
+    private func recordConfirmation(of id: String, _ caller: Caller) throws {
+        try refusing { () throws(StoreError) in
+            try store.record("directory-confirmed", subject: id, by: Change(actor: caller.description))
+        }
+    }
+
+    private func begin(_ order: DirectoryDesk.Order, _ directory: Directory) async throws -> DirectoryStatus {
+        let id = directory.id
         if directory.kind == .agent {
             throw APIError.conflict("An agent brings what is in '\(id)'; it cannot be asked. Run the agent on its host.")
         }
@@ -157,11 +170,7 @@ extension GatewayControl {
         guard let kind = APIAccess.Kind(rawValue: order.type) else {
             throw APIError.invalid("The type is one of \(APIAccess.Kind.allCases.map(\.rawValue).joined(separator: ", ")).")
         }
-        guard (1...64).contains(order.id.utf8.count),
-            order.id.utf8.allSatisfy({
-                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || "-_.".utf8.contains($0)
-            }), (1...100).contains(order.title.count)
-        else {
+        guard order.id.isShortName, (1...100).contains(order.title.count) else {
             throw APIError.invalid("The name may hold letters, digits, '-', '_' and '.', 64 at most; the title needs 1 to 100.")
         }
         let secret = Base64URL.encode(SystemRandom.bytes(32))

@@ -296,12 +296,19 @@ struct DirectoryTests {
             let shown = try await gateway.mustCLI(["api-access", "list", "--json"]) + gateway.mustCLI(["audit", "--json"])
             #expect(!shown.contains(secret))
 
-            // Who leaves the one stays by the other; an outage disables nobody.
+            // Who leaves the one stays by the other. What an agent's delivery asks is agreed to here, and its next does it.
+            try await gateway.mustCLI(["directory", "edit", "hq", "--removal-limit", "0"])
             try await company.setControl("cam", 514)
             #expect(try await company.sync("ad").isDone)
+            let early = try await gateway.cli(["directory", "sync", "hq", "--confirm"])
+            #expect(early.status == 1 && early.text.contains("asks nothing"), "\(early.text)")
+            let asks = try await agent(String(secret))
+            #expect(asks.status == 1 && asks.text.contains("directory sync hq --confirm"), "\(asks.text)")
             #expect(try await company.users()["cam"]?.isEnabled == true)
+            #expect(try await gateway.mustCLI(["directory", "sync", "hq", "--confirm"]).contains("next delivery"))
             #expect(try await agent(String(secret)).status == 0)
             #expect(try await company.users()["cam"]?.isEnabled == false)
+            // An outage disables nobody.
             let here = try await company.enabled().count
             try await company.stopSamba()
             #expect(try await !company.sync("ad").isDone)

@@ -44,6 +44,8 @@ actor DirectoryDesk {
         var preview: DirectoryPreviewResult?
         /// The error of the last order, which a preview does not keep.
         var lastRefusal: String?
+        /// The question of an agent's delivery to which an administrator has agreed.
+        var agreed: String?
     }
 
     struct DirectoryPreviewResult: Sendable {
@@ -108,9 +110,6 @@ actor DirectoryDesk {
     }
 
     nonisolated func stop() { inbox.close() }
-
-    /// The definitions may have changed.
-    nonisolated func definitionsChanged() { inbox.put(.reread) }
 
     private func reread() {
         do throws(StoreError) {
@@ -248,12 +247,12 @@ actor DirectoryDesk {
     ) async throws(DirectoryFault) {
         let reading = try await read(directory, isFull: isFull, keepsProgress: true)
         works[directory.id]?.standing.progress = nil
-        try await apply(reading, of: directory, isConfirmed: isConfirmed, began)
+        try await apply(reading, of: directory, began) { _ in isConfirmed }
     }
 
-    /// Carries out what was read.
+    /// Carries out what was read, unless it raises a question to which nobody has agreed.
     private func apply(
-        _ reading: DirectoryReading, of directory: Directory, isConfirmed: Bool, _ began: Tick
+        _ reading: DirectoryReading, of directory: Directory, _ began: Tick, hasAgreed: (_ question: String) -> Bool
     ) async throws(DirectoryFault) {
         let id = directory.id
         var plan = try await plan(directory, reading.mirror)
@@ -264,7 +263,7 @@ actor DirectoryDesk {
         standing.warnings = plan.warnings
         standing.lastError = nil
         if let end = reading.secretEndsAt { standing.secretEndsAt = end }
-        if let question = plan.question, !isConfirmed {
+        if let question = plan.question, !hasAgreed(question) {
             if standing.question != question {
                 log.add(.error, kind: "directory-asks", message: "The directory \(id) is not synchronised: \(question)")
                 record("directory-asks", id, question)
@@ -275,7 +274,7 @@ actor DirectoryDesk {
             works[id]?.standing = standing
             return
         }
-        let actor = isConfirmed && plan.question != nil ? "directory \(id), confirmed" : "directory \(id)"
+        let actor = plan.question != nil ? "directory \(id), confirmed" : "directory \(id)"
         let isAnything = !plan.steps.isEmpty
         do {
             try await carryOut(plan.takeSteps(), of: directory, predecessors: plan.predecessors, actor: actor)
@@ -478,7 +477,21 @@ actor DirectoryDesk {
         }
         works[id]?.standing.lastAttemptAt = clock.wall
         let reading = DirectoryReading(brought: mirror)
-        try await apply(reading, of: directory, isConfirmed: false, clock.now)
+        let agreed = works[id]?.agreed
+        works[id]?.agreed = nil
+        try await apply(reading, of: directory, clock.now) { $0 == agreed }
+    }
+
+    /// Agrees to what an agent's last delivery asked: the next one is carried out if it asks the same. A restart of the
+    /// daemon forgets it.
+    ///
+    /// - Returns: false when nothing is asked.
+    func agree(to id: String) -> Bool {
+        guard let question = works[id]?.standing.question else { return works[id]?.agreed != nil }
+        works[id]?.agreed = question
+        works[id]?.standing.question = nil
+        keep(id)
+        return true
     }
 }
 
