@@ -9,7 +9,9 @@ import Tunnels
 extension GatewayControl {
     func policies() async throws -> PolicyBook {
         let (set, version) = try refusing { () throws(StoreError) in try store.policies() }
-        return PolicyBook(set: set, version: version, warnings: set.faults(in: try await world()))
+        let faults = set.faults(in: try await world())
+        let remarks = await remarks(on: set)
+        return PolicyBook(set: set, version: version, warnings: faults + remarks)
     }
 
     func editPolicies(_ order: PolicyOrder, isDryRun: Bool, caller: Caller) async throws -> PolicyBook {
@@ -37,7 +39,8 @@ extension GatewayControl {
         guard new.isEmpty else { throw APIError.invalid(new.joined(separator: " ")) }
         let changes = set.deeds(since: old).map(Self.words)
         guard !isDryRun, !changes.isEmpty else {
-            return PolicyBook(set: set, version: version, warnings: faults, changes: changes)
+            let remarks = await remarks(on: set)
+            return PolicyBook(set: set, version: version, warnings: faults + remarks, changes: changes)
         }
         let complete = set
         let before = version
@@ -69,6 +72,18 @@ extension GatewayControl {
         return PolicySet.World(
             sources: sources, sites: Set(sites), providers: Set(providers),
             hasTimeZone: { (try? TimeZoneFile.rules($0)) != nil })
+    }
+
+    /// What is no fault of a set, and most likely not meant: see ``PolicySet/remarks(groups:tags:)``.
+    private func remarks(on set: PolicySet) async -> [String] {
+        guard let users = await gatekeeper.ask({ $0.engine.users }) else { return [] }
+        // Looked through here, since a hundred thousand would keep the gatekeeper from its work.
+        var (groups, tags): (Set<String>, Set<String>) = ([], [])
+        for user in users.values {
+            groups.formUnion(user.groups)
+            tags.formUnion(user.tags)
+        }
+        return set.remarks(groups: groups, tags: tags)
     }
 
     // MARK: - Questions

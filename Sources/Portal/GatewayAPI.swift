@@ -80,7 +80,7 @@ public protocol GatewayAPI: AccessAPI, DirectoryAPI, EndpointAPI, IdentityAPI, P
     /// The newest entries of the audit trail, at most `limit`, newest first.
     func audit(limit: Int) async throws -> [AuditRecord]
 
-    /// Reads the boot file and the stored connectors again.
+    /// Reads the stored connectors and settings again.
     func reload(caller: Caller) async throws
 
     /// Why one tunnel, or every tunnel of a connector, is as it is.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Base
 import Glibc
+import JSONText
 
 /// The command line of Gatehouse: thin, it speaks to the daemon's sockets.
 @main struct Gatehouse: AsyncParsableCommand {
@@ -79,6 +80,11 @@ struct SharedOptions: ParsableArguments {
     var client: GatewayClient {
         let environment = getenv("GATEHOUSE_RUNTIME_DIRECTORY").map { String(cString: $0) }
         return GatewayClient(directory: socketDirectory ?? environment ?? "/run/gatehouse")
+    }
+
+    /// What an edit says that changes nothing: in JSON, the thing as it is.
+    func sayUnchanged(_ thing: some Encodable) throws {
+        Terminal.say(json ? try JSON(encoding: thing).text(isPretty: true) : "Nothing has changed.")
     }
 
     /// The arguments with the shared options that stand before the verb put behind it, where the verb reads them.

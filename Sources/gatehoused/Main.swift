@@ -12,8 +12,9 @@ import UnixSignals
         abstract: "The Gatehouse gateway: brings IPsec tunnels online and keeps them there.",
         discussion: """
             Runs in the foreground until SIGTERM or SIGINT, which close every tunnel in an orderly way. SIGUSR2 ends it for \
-            a restart: tunnels of the kernel data path go on, and the next process takes them over. SIGHUP reads the boot \
-            file and the stored connectors again. Options win over the boot file.
+            a restart: tunnels of the kernel data path go on, and the next process takes them over. SIGHUP takes the \
+            boot file's log level and reads the pages' certificate and the stored connectors again; other changes of the \
+            boot file need a restart. Options win over the boot file.
             """)
 
     @Option(help: "The boot file, YAML. Without it /etc/gatehouse/gatehoused.yaml is read if it is there.")

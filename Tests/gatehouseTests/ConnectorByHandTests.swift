@@ -275,8 +275,34 @@ import Tunnels
     @Test func templatesAreListedAndShown() async throws {
         let list = try await Command.run(["connector", "templates"])
         let names = list.out.split(separator: "\n").dropFirst().compactMap { $0.split(separator: " ").first }
-        #expect(names == ["aws", "azure", "fortigate", "google-cloud", "strongswan"])
+        #expect(names == ["modern", "aws", "azure", "fortigate", "google-cloud", "strongswan"])
         let one = try await Command.run(["connector", "templates", "fortigate"])
         #expect(one.out.contains("pfsGroups: [modp2048, ecp384]\n  lifetimeSeconds: 43200\n"), "\(one.out)")
+        let modern = try await Command.run(["connector", "templates", "modern"])
+        #expect(modern.out.contains("selectors: networks\n"), "\(modern.out)")
+        #expect(modern.out.contains("dhGroups: [ecp256, ecp384, curve25519, modp2048]\n"), "\(modern.out)")
+    }
+
+    @Test func modernIsWhatHoldsWithoutATemplate() async throws {
+        let desk = try await Desk()
+        let words = ["add", "x", "--dry-run"] + Self.peer
+        let usual = try await run(desk, words)
+        let named = try await run(desk, words + ["--template", "modern"])
+        #expect(usual.status == 0 && usual.out.contains("encryption: [aes256gcm16, aes256]\n"), "\(usual)")
+        #expect(usual.out == named.out)
+        await desk.portal.stop()
+    }
+
+    // MARK: times
+
+    @Test func aSessionMayLastAMonthAndALifetimeAWeek() throws {
+        #expect(try OptionValue.sessionTime("31d") == 31 * 86_400)
+        #expect(try OptionValue.idleLimit("744h") == 31 * 86_400)
+        #expect(try OptionValue.idleLimit("off") == 0)
+        #expect(throws: (any Error).self) { try OptionValue.sessionTime("32d") }
+        #expect(throws: (any Error).self) { try OptionValue.sessionTime("59") }
+        let lifetime = OptionValue.seconds(from: 60)
+        #expect(try lifetime("7d") == 604_800)
+        #expect(throws: (any Error).self) { try lifetime("604801") }
     }
 }

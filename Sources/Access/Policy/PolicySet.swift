@@ -131,6 +131,47 @@ public struct PolicySet: Hashable, Codable, Sendable {
         }
     }
 
+    /// What an administrator should know of a set that can be used all the same, one sentence each: groups and tags that
+    /// nobody has, by which a policy or a behaviour never holds. A user who comes later may have them, so they are no
+    /// faults.
+    ///
+    /// - Parameters:
+    ///   - groups: the groups of all users.
+    ///   - tags: their tags.
+    public func remarks(groups: Set<String>, tags: Set<String>) -> [String] {
+        let (groups, tags) = (Set(groups.map(PolicyRules.key)), Set(tags.map(PolicyRules.key)))
+        var remarks: [String] = []
+        for policy in policies where policy.isEnabled {
+            for group in policy.audience.groups where !groups.contains(PolicyRules.key(group)) {
+                let advice =
+                    tags.contains(PolicyRules.key(group))
+                    ? "'\(group)' is a tag: name it with --tag." : Self.groupOrigins
+                remarks.append("Policy \(policy.name) is for the group '\(group)', which no user is in; \(advice)")
+            }
+            for tag in policy.audience.tags where !tags.contains(PolicyRules.key(tag)) {
+                let advice = groups.contains(PolicyRules.key(tag)) ? "; '\(tag)' is a group: name it with --group." : "."
+                remarks.append("Policy \(policy.name) is for the tag '\(tag)', which no user has\(advice)")
+            }
+        }
+        // What disabled policies alone ask is asked by nobody.
+        let asked = Set(policies.filter(\.isEnabled).flatMap(\.behaviours))
+        let idle = Set(policies.flatMap(\.behaviours)).subtracting(asked)
+        for behaviour in behaviours where !idle.contains(behaviour.name) {
+            guard case .risk(_, let listed) = behaviour.trigger else { continue }
+            for group in listed where !groups.contains(PolicyRules.key(group)) {
+                let advice =
+                    tags.contains(PolicyRules.key(group))
+                    ? "'\(group)' is a tag, which a policy names with --tag and a risk list does not know."
+                    : Self.groupOrigins
+                remarks.append("Behaviour \(behaviour.name) lists the group '\(group)', which no user is in; \(advice)")
+            }
+        }
+        return remarks
+    }
+
+    private static let groupOrigins =
+        "a group is a team, or one that an identity provider sends, and one chosen in a directory is a tag."
+
     /// The names of the time zones that behaviours are in.
     public var timeZones: Set<String> {
         Set(behaviours.compactMap { if case .time(let window, _) = $0.trigger { window.timeZone } else { nil } })

@@ -74,7 +74,7 @@ func controlEndpoints(api: any GatewayAPI) -> [Endpoint] {
             return try .encoded(result, status: result.isStored ? 201 : 200)
         },
         Endpoint(
-            .get, "/v1/site", "all that defines the site, and its version; its secrets with ?show-secrets=1",
+            .get, "/v1/site", "all connectors and settings, and their version; its secrets with ?show-secrets=1",
             parameters: ["show-secrets"]
         ) { call in
             let isRevealing = try call.query.flag("show-secrets")
@@ -95,7 +95,7 @@ func controlEndpoints(api: any GatewayAPI) -> [Endpoint] {
         Endpoint(.get, "/v1/audit", "the newest changes, an array, newest first", parameters: ["limit"]) { call in
             try .encoded(try await api.audit(limit: call.query.number("limit", in: 1...100_000) ?? 100))
         },
-        Endpoint(.post, "/v1/reload", "reads the boot file and the stored connectors again") { call in
+        Endpoint(.post, "/v1/reload", "reads the stored connectors and settings again") { call in
             try await api.reload(caller: call.caller)
             return .done
         },

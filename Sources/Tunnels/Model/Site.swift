@@ -1,6 +1,6 @@
 internal import Base
 
-/// Everything that defines what a gateway does.
+/// The connectors and settings of a gateway: what `export` writes and `apply` takes.
 public struct Site: Hashable, Codable, Sendable {
     /// In their order: the first of two that claim one network carries it.
     public var connectors: [Connector]

@@ -88,8 +88,8 @@ struct APIAccessCommand: AsyncParsableCommand {
         @OptionGroup var shared: SharedOptions
 
         func run() async throws {
-            _ = try await shared.client.ask(.control, ["v1", "api-accesses", name], method: .delete)
-            if !shared.json { Terminal.say("Removed '\(name)'.") }
+            let body = try await shared.client.ask(.control, ["v1", "api-accesses", name], method: .delete)
+            Terminal.say(shared.json ? String(decoding: body, as: UTF8.self) : "Removed '\(name)'.")
         }
     }
 }

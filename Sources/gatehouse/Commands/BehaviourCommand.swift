@@ -103,7 +103,10 @@ struct TriggerOptions: ParsableArguments {
     var newDevice = false
     @Option(help: ArgumentHelp("A user of a risk list; may be repeated.", valueName: "e-mail"))
     var riskUser: [String] = []
-    @Option(help: ArgumentHelp("A group of a risk list; may be repeated.", valueName: "group"))
+    @Option(
+        help: ArgumentHelp(
+            "A team, or a group that the identity provider sends, of a risk list; groups chosen in a directory are tags, "
+                + "which it does not know; may be repeated.", valueName: "group"))
     var riskGroup: [String] = []
     @Flag(name: .customLong("not"), help: "Holds just when a network, time or new device does not.")
     var isNot = false

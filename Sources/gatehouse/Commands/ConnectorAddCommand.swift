@@ -16,7 +16,7 @@ extension ConnectorCommand {
             discussion: """
                 A pre-shared key is asked for on the terminal, or comes with --psk-file, --psk-env or --generate-psk; \
                 it is never an argument, which every user of the host could read. Terms that are not given come from \
-                --template, or are modern ones: 'gatehouse connector templates' lists them.
+                --template, or from 'modern': 'gatehouse connector templates NAME' shows each.
 
                 Lists have commas in between, best first. Ciphers: aes128, aes192, aes256, aes128gcm16, aes192gcm16, \
                 aes256gcm16, chacha20poly1305. Hashes: sha1, sha256, sha384, sha512. Groups: 14 (modp2048), \
@@ -35,7 +35,7 @@ extension ConnectorCommand {
         var file: String?
         @Option(help: "The connector's ID (default: the name in lower case).")
         var id: String?
-        @Option(help: "A kind of peer whose terms to start from; 'connector templates' lists them.")
+        @Option(help: "A kind of peer whose terms to start from (default: modern); 'connector templates' lists them.")
         var template: String?
         @Option(
             help: ArgumentHelp("The peer's address; once more for a second tunnel to take over.", valueName: "ip"),
@@ -49,7 +49,8 @@ extension ConnectorCommand {
         var phase2Name: String?
         @Option(
             help: ArgumentHelp(
-                "What phase 2 negotiates: the networks, or any for everything to everything.", valueName: "which"),
+                "What phase 2 negotiates: networks, or any for everything to everything (default: the template's, "
+                    + "else networks; in a file, everything).", valueName: "which"),
             transform: { text in
                 guard let value = ConnectorTemplate.Selectors(rawValue: text) else {
                     throw ValidationError("must be networks or any.")
@@ -96,9 +97,9 @@ extension ConnectorCommand {
                     connector: connector, isReplacing: replace, isAgreed: replace, options: change, shared: shared
                 ).run()
             }
-            let terms = try template.map(ConnectorTemplate.named)?.terms
+            let terms = try template.map(NamedTerms.named)?.terms ?? ConnectorTemplate.modern
             // All that can be wrong is said before a person is asked for the key.
-            var connector = try definition(terms ?? ConnectorTemplate.modern)
+            var connector = try definition(terms)
             try ConnectorChange.check(connector)
             var generatedKey: String?
             if !certificates.namesCertificates {
@@ -111,7 +112,7 @@ extension ConnectorCommand {
             }
             try await ConnectorChange(
                 connector: connector, isReplacing: replace, generatedKey: generatedKey,
-                notes: (terms?.notes ?? []) + sendingNotes(connector), options: change, shared: shared
+                notes: terms.notes + sendingNotes(connector), options: change, shared: shared
             ).run()
         }
 

@@ -59,13 +59,18 @@ struct ConnectorChange {
         }
         if !shared.json { show(preview) }
         if options.dryRun { return say(preview, isStored: false, "Nothing was stored (--dry-run).") }
-        guard try isWanted(preview) else { return Terminal.say("Nothing was changed.") }
+        try agree(preview)
         _ = try await shared.client.ask(
             .control, ["v1", "connectors"], method: .post, query: preview.isKnown ? [("replace", "1")] : [],
             body: body)
         say(
             preview, isStored: true,
             "Stored connector \(connector.id) with \(Words.count(connector.tunnels.count, "tunnel")).")
+    }
+
+    /// What is said where the editor brought nothing new.
+    func sayUnchanged() {
+        say(ConnectorPreview(isKnown: true, changes: [], restarts: []), isStored: false, "Nothing was changed.")
     }
 
     /// The whole of a new definition, or what changes in a known one, and what that does to tunnels that are up.
@@ -95,16 +100,16 @@ struct ConnectorChange {
 
     private var isTerminalDialogue: Bool { !shared.json && Terminal.canAsk && !options.yes }
 
-    /// Whether to go on. What is new destroys nothing, so that without a terminal it is stored unasked.
-    private func isWanted(_ preview: ConnectorPreview) throws -> Bool {
-        if options.yes || isAgreed { return true }
+    /// Asks whether to go on. What is new destroys nothing, so that without a terminal it is stored unasked.
+    private func agree(_ preview: ConnectorPreview) throws {
+        if options.yes || isAgreed { return }
         guard isTerminalDialogue else {
-            guard preview.isKnown else { return true }
+            guard preview.isKnown else { return }
             throw CommandFailure(
                 "this changes \(Words.count(preview.changes.count, "thing")) in connector \(connector.id), and there "
                     + "is no one to ask: add --yes to apply it, or --dry-run to look at it", isUsage: true)
         }
-        return Terminal.confirms(preview.isKnown ? "Apply?" : "Store it?")
+        try Confirmation.agree(preview.isKnown ? "Apply?" : "Store it?")
     }
 
     /// The rules of a definition are those of the file: what `show` would print must be readable again.

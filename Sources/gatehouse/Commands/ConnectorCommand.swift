@@ -67,21 +67,15 @@ struct ConnectorCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Removes a connector and its keys.")
         @Argument(help: "The connector's ID.")
         var id: String
-        @Flag(name: .shortAndLong, help: "Do not ask.")
-        var yes = false
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var shared: SharedOptions
 
         func run() async throws {
-            if !yes {
-                guard Terminal.canAsk else {
-                    throw CommandFailure(
-                        "removing \(id) cannot be undone: add --yes to do it without being asked", isUsage: true)
-                }
-                let answer = Terminal.ask("Remove connector \(id) and its keys? This cannot be undone. [y/N] ")
-                guard ["y", "yes"].contains(answer?.lowercased() ?? "") else {
-                    throw CommandFailure("nothing was removed")
-                }
-            }
+            // One that there is not is refused before anybody is asked.
+            _ = try await shared.client.ask(.control, ["v1", "connectors", id])
+            try confirmation.ask(
+                "Remove connector \(id) and its keys? This cannot be undone.",
+                reason: "removing \(id) cannot be undone")
             let body = try await shared.client.ask(.control, ["v1", "connectors", id], method: .delete)
             Terminal.say(shared.json ? String(decoding: body, as: UTF8.self) : "Removed connector \(id).")
         }

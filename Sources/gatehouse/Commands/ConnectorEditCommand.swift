@@ -89,7 +89,10 @@ extension ConnectorCommand {
             var text = original
             while true {
                 text = try Editor.edit(text, name: "\(id).yaml")
-                guard text != original else { return Terminal.say("Nothing was changed.") }
+                guard text != original else {
+                    return ConnectorChange(connector: stored, isReplacing: true, options: change, shared: shared)
+                        .sayUnchanged()
+                }
                 do {
                     let connector = try ConnectorFile.read(
                         Array(text.utf8), file: "the edited definition", keepsHidden: true)

@@ -4,21 +4,29 @@ import JSONText
 import Portal
 import Tunnels
 
-extension ConnectorTemplate {
-    /// The template of a name.
-    static func named(_ name: String) throws -> ConnectorTemplate {
-        let all = try templates()
-        guard let template = all.first(where: { $0.name == name.lowercased() }) else {
+/// What a connector by hand can start from: the template of a vendor, or the modern terms that hold without one.
+struct NamedTerms {
+    var name: String
+    var title: String
+    var terms: ConnectorTemplate.Terms
+
+    static let modern = NamedTerms(name: "modern", title: "any other", terms: ConnectorTemplate.modern)
+
+    /// Those of a name.
+    static func named(_ name: String) throws -> NamedTerms {
+        let all = try all()
+        guard let named = all.first(where: { $0.name == name.lowercased() }) else {
             throw CommandFailure(
                 "there is no template '\(name.printable)'; there are \(all.map(\.name).joined(separator: ", "))",
                 isUsage: true)
         }
-        return template
+        return named
     }
 
-    static func templates() throws -> [ConnectorTemplate] {
+    static func all() throws -> [NamedTerms] {
         do {
-            return try all()
+            let vendors = try ConnectorTemplate.all()
+            return [modern] + vendors.map { NamedTerms(name: $0.name, title: $0.title, terms: $0.terms) }
         } catch {
             throw CommandFailure("\(error): this build of gatehouse is broken")
         }
@@ -67,7 +75,8 @@ extension ConnectorCommand {
     /// `gatehouse connector templates`.
     struct Templates: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Lists the kinds of peer that 'connector add --template' knows, or shows what one proposes.")
+            abstract: "Lists the kinds of peer that 'connector add --template' knows, or shows what one proposes.",
+            discussion: "'modern' is what holds without a template.")
         @Argument(help: "The template to show.")
         var name: String?
         // Takes no socket, but as every verb it takes the shared options.
@@ -75,10 +84,10 @@ extension ConnectorCommand {
 
         func run() throws {
             if let name {
-                let json = try ConnectorTemplate.named(name).json
+                let json = try NamedTerms.named(name).json
                 return Terminal.say(shared.json ? json.text(isPretty: true) : YAMLText.text(of: json))
             }
-            let all = try ConnectorTemplate.templates()
+            let all = try NamedTerms.all()
             if shared.json { return Terminal.say(JSON.array(all.map(\.json)).text(isPretty: true)) }
             var table = Table(columns: [
                 Table.Column(title: "TEMPLATE"), Table.Column(title: "PEER", rank: 1), Table.Column(title: "WHAT FOR"),

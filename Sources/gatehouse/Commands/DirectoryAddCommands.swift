@@ -208,7 +208,8 @@ struct DirectoryEditCommand: AsyncParsableCommand {
 
     func run() async throws {
         let all = try await shared.client.directories()
-        guard let before = all.first(where: { $0.directory.id == name })?.directory else { throw unknownDirectory(name, all) }
+        guard let known = all.first(where: { $0.directory.id == name }) else { throw unknownDirectory(name, all) }
+        let before = known.directory
         var directory = before
         if let sync { directory.isEnabled = sync }
         if let host { directory.host = host }
@@ -220,7 +221,7 @@ struct DirectoryEditCommand: AsyncParsableCommand {
         if let authority { directory.authority = try authorityText(authority) }
         let isFile = before.kind == .google
         try options.apply(to: &directory, noun: "secret", asks: false, isFile: isFile)
-        guard directory != before else { return Terminal.say("Nothing has changed.") }
+        guard directory != before else { return try shared.sayUnchanged(known) }
         let status = try await shared.client.save(directory, replacing: true)
         if shared.json { return Terminal.say(try JSON(encoding: status).text(isPretty: true)) }
         Terminal.say("Changed.\n\n" + DirectoryText.details(status, now: Terminal.now, style: Terminal.style))

@@ -95,7 +95,7 @@ struct DirectoryCommand: AsyncParsableCommand {
         var name: String
         @Flag(help: "Read everything, whatever was read before.")
         var full = false
-        @Flag(help: "Agree to disable more users than go unasked.")
+        @Flag(help: "Agree to disable more users than go unasked; with an agent, at its next delivery.")
         var confirm = false
         @OptionGroup var shared: SharedOptions
 
@@ -104,6 +104,8 @@ struct DirectoryCommand: AsyncParsableCommand {
             let status = try await shared.client.carryOut("sync", name, query)
             if shared.json {
                 Terminal.say(try JSON(encoding: status).text(isPretty: true))
+            } else if status.directory.kind == .agent {
+                Terminal.say("Agreed: the agent's next delivery does it, if it asks the same.")
             } else if status.question == nil {
                 Terminal.say(DirectoryText.outcome(status))
             }
@@ -121,23 +123,20 @@ struct DirectoryCommand: AsyncParsableCommand {
         var name: String
         @Flag(help: "Leave its users as they are.")
         var keepUsers = false
-        @Flag(help: "Do not ask.")
-        var yes = false
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var shared: SharedOptions
 
         func run() async throws {
             let all = try await shared.client.directories()
-            let users = all.first { $0.directory.id == name }?.users ?? 0
-            if !yes {
-                guard Terminal.canAsk else { throw CommandFailure("add --yes to remove '\(name)' without being asked") }
-                let what = keepUsers ? "Its \(users) users stay as they are." : "Up to \(users) users are disabled."
-                guard Terminal.confirms("Remove '\(name)'? \(what)") else { return Terminal.say("Nothing was changed.") }
-            }
+            guard let users = all.first(where: { $0.directory.id == name })?.users else { throw unknownDirectory(name, all) }
+            let what = keepUsers ? "stay as they are" : "are disabled, unless another directory has them"
+            try confirmation.ask(
+                "Remove '\(name)'? Its users (\(users)) \(what).", reason: "removing '\(name)' cannot be undone")
             var client = shared.client
             client.patience = .minutes(5)
-            _ = try await client.ask(
+            let body = try await client.ask(
                 .control, ["v1", "directories", name], method: .delete, query: keepUsers ? [("keep-users", "1")] : [])
-            if !shared.json { Terminal.say("Removed '\(name)'.") }
+            Terminal.say(shared.json ? String(decoding: body, as: UTF8.self) : "Removed '\(name)'.")
         }
     }
 }

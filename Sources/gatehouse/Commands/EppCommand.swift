@@ -86,12 +86,13 @@ struct EppCommand: AsyncParsableCommand {
         }
 
         func run() async throws {
-            let before = try await shared.client.endpointSource(name).connection
+            let known = try await shared.client.endpointSource(name)
+            let before = known.connection
             var connection = before
             try options.apply(to: &connection, asks: false)
             if isEnabling { connection.isEnabled = true }
             if isDisabling { connection.isEnabled = false }
-            guard connection != before else { return Terminal.say("Nothing has changed.") }
+            guard connection != before else { return try shared.sayUnchanged(known) }
             let status = try await shared.client.save(connection, replacing: true)
             if !shared.json { Terminal.say("Changed.\n") }
             try show(status, shared)
@@ -103,18 +104,13 @@ struct EppCommand: AsyncParsableCommand {
             abstract: "Removes a connection and what was had from it. Checks that need it find its attributes missing.")
         @Argument(help: "The connection's name.")
         var name: String
-        @Flag(help: "Do not ask.")
-        var yes = false
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var shared: SharedOptions
 
         func run() async throws {
             _ = try await shared.client.endpointSource(name)
-            if !yes {
-                guard Terminal.canAsk else { throw CommandFailure("add --yes to remove '\(name)' without being asked") }
-                guard Terminal.confirms("Remove '\(name)' and all that is known from it?") else {
-                    return Terminal.say("Nothing was changed.")
-                }
-            }
+            try confirmation.ask(
+                "Remove '\(name)' and all that is known from it?", reason: "removing '\(name)' cannot be undone")
             let body = try await shared.client.ask(.control, ["v1", "endpoint-sources", name], method: .delete)
             Terminal.say(shared.json ? String(decoding: body, as: UTF8.self) : "Removed '\(name)'.")
         }

@@ -78,7 +78,7 @@ struct AuditCommand: AsyncParsableCommand {
 /// `gatehouse reload`.
 struct ReloadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "reload", abstract: "Has the daemon read its boot file and connectors again.")
+        commandName: "reload", abstract: "Has the daemon read the stored connectors and settings again.")
 
     @OptionGroup var shared: SharedOptions
 

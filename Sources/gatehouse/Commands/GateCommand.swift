@@ -30,18 +30,13 @@ struct GateCommand: AsyncParsableCommand {
 
     struct Disable: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Takes the gate away: everyone crosses.")
-        @Flag(name: .shortAndLong, help: "Do not ask.")
-        var yes = false
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var shared: SharedOptions
 
         func run() async throws {
-            if !yes {
-                guard Terminal.canAsk else {
-                    throw CommandFailure("without the gate everyone crosses: add --yes to take it away unasked", isUsage: true)
-                }
-                guard Terminal.confirms("Everyone on the local networks will cross without signing in. Take the gate away?")
-                else { throw CommandFailure("nothing was changed") }
-            }
+            try confirmation.ask(
+                "Everyone on the local networks will cross without signing in. Take the gate away?",
+                reason: "without the gate everyone crosses")
             try await change(shared) { $0.isEnabled = false }
         }
     }
@@ -50,11 +45,13 @@ struct GateCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Changes the gate's settings; those of sessions hold for the sessions to come.")
         @Option(
-            help: ArgumentHelp("How long a session lasts at most: 12h, 90m or seconds.", valueName: "time"),
-            transform: OptionValue.seconds(from: 60))
+            help: ArgumentHelp(
+                "How long a session lasts at most: 12h, 90m, 7d or seconds, up to 31 days.", valueName: "time"),
+            transform: OptionValue.sessionTime)
         var sessionLimit: Int?
         @Option(
-            help: ArgumentHelp("How long a session lasts without a packet, or off.", valueName: "time|off"),
+            help: ArgumentHelp(
+                "How long a session lasts without a packet, up to 31 days, or off.", valueName: "time|off"),
             transform: OptionValue.idleLimit)
         var idleLimit: Int?
         @Option(

@@ -46,10 +46,10 @@ struct IdPCheckTokenCommand: AsyncParsableCommand {
             claims = signed
             let proved = try party.check(signed, nonce: nonce, accessToken: accessToken, now: at ?? Terminal.now)
             let person = try proved.person()
-            tell("accept", "ok", "The token is good: \(person.email ?? person.nameID) would be signed in.", claims)
+            tell(nil, "The token is good: \(person.email ?? person.nameID) would be signed in.", claims)
         } catch {
-            tell("reject", error.code.rawValue, error.detail, claims)
-            throw ExitCode(1)
+            tell(error.code.rawValue, error.detail, claims)
+            throw ExitCode.failure
         }
     }
 
@@ -71,17 +71,19 @@ struct IdPCheckTokenCommand: AsyncParsableCommand {
         return String(decoding: word[..<end], as: UTF8.self)
     }
 
-    private func tell(_ verdict: String, _ reason: String, _ detail: String, _ claims: RelyingParty.SignedClaims?) {
+    /// In the form of ``ResponseVerdict``; no reason where it is accepted.
+    private func tell(_ reason: String?, _ detail: String, _ claims: RelyingParty.SignedClaims?) {
         let tree = claims.map { JSON($0.tree) } ?? .object([])
         if shared.json {
             Terminal.say(
                 JSON.object([
-                    .init("verdict", .string(verdict)), .init("reason", .string(reason)),
-                    .init("detail", .string(detail)), .init("claims", tree),
-                ]).text())
+                    .init("verdict", .string(reason == nil ? "accept" : "reject")),
+                    .init("reason", reason.map(JSON.string) ?? .null), .init("detail", .string(detail)),
+                    .init("claims", tree),
+                ]).text(isPretty: true))
             return
         }
-        Terminal.say("\(verdict): \(reason)\n\(detail)")
+        Terminal.say(reason.map { "refused (\($0))\n  " + detail.printable } ?? "accepted: " + detail.printable)
         guard claims != nil else { return }
         Terminal.say("\nThe provider's key signed these claims:\n" + tree.text(isPretty: true))
     }

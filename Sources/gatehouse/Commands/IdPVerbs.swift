@@ -92,7 +92,7 @@ struct IdPEditCommand: AsyncParsableCommand {
         if keepCertificates {
             provider.certificates += before.certificates.filter { !provider.certificates.contains($0) }
         }
-        guard provider != before else { return Terminal.say("Nothing has changed.") }
+        guard provider != before else { return try shared.sayUnchanged(before) }
         let all = try await shared.client.save(provider, replacing: true)
         if shared.json { return Terminal.say(try JSON(encoding: all.find(name)).text(isPretty: true)) }
         Terminal.say("Changed.\n\n" + IdPText.details(try all.find(name), all))
@@ -105,7 +105,7 @@ struct IdPEditCommand: AsyncParsableCommand {
         var provider = before
         try openID.apply(to: &provider, asks: false)
         options.applyShared(to: &provider)
-        guard provider != before || provider.secret != nil else { return Terminal.say("Nothing has changed.") }
+        guard provider != before || provider.secret != nil else { return try shared.sayUnchanged(before) }
         let all = try await shared.client.save(provider, replacing: true)
         let stored = try all.findOpenID(name)
         if shared.json { return Terminal.say(try JSON(encoding: stored).text(isPretty: true)) }
@@ -116,11 +116,10 @@ struct IdPEditCommand: AsyncParsableCommand {
 /// `gatehouse idp remove`.
 struct IdPRemoveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "remove", abstract: "Removes an identity provider. Who is in stays in until the session ends.")
+        commandName: "remove", abstract: "Removes an identity provider, and ends the sessions that came by it.")
     @Argument(help: "The provider's name.")
     var name: String
-    @Flag(help: "Do not ask.")
-    var yes = false
+    @OptionGroup var confirmation: Confirmation
     @OptionGroup var shared: SharedOptions
 
     func run() async throws {
@@ -128,14 +127,11 @@ struct IdPRemoveCommand: AsyncParsableCommand {
         guard all.providers.contains(where: { $0.id == name }) || all.openID.contains(where: { $0.id == name }) else {
             throw all.unknown(name)
         }
-        if !yes {
-            guard Terminal.canAsk else { throw CommandFailure("add --yes to remove '\(name)' without being asked") }
-            guard Terminal.confirms("Remove '\(name)'? Nobody can sign in with it any more.") else {
-                return Terminal.say("Nothing was changed.")
-            }
-        }
-        _ = try await shared.client.ask(.control, ["v1", "identity-providers", name], method: .delete)
-        if !shared.json { Terminal.say("Removed '\(name)'.") }
+        try confirmation.ask(
+            "Remove '\(name)'? Nobody can sign in with it any more, and who came by it is out.",
+            reason: "removing '\(name)' cannot be undone")
+        let body = try await shared.client.ask(.control, ["v1", "identity-providers", name], method: .delete)
+        Terminal.say(shared.json ? String(decoding: body, as: UTF8.self) : "Removed '\(name)'.")
     }
 }
 

@@ -142,11 +142,7 @@ struct ImportAWSCommand: AsyncParsableCommand {
                 "connector \(preview.connector) exists, and the file changes \(Words.count(preview.changes.count, "thing")) "
                     + "in it: add --replace to apply that")
         }
-        let answer = Terminal.ask("Apply? One tunnel is replaced at a time, while the other carries the traffic. [y/N] ")
-        guard ["y", "yes"].contains(answer?.lowercased()) else {
-            Terminal.say("Nothing was changed.")
-            return false
-        }
+        try Confirmation.agree("Apply? One tunnel is replaced at a time, while the other carries the traffic.")
         return true
     }
 

@@ -165,7 +165,10 @@ struct ActionOptions: ParsableArguments {
 struct PolicyOptions: ParsableArguments {
     @Option(help: ArgumentHelp("A user it is for; may be repeated.", valueName: "e-mail"))
     var user: [String] = []
-    @Option(help: ArgumentHelp("A group it is for; may be repeated.", valueName: "group"))
+    @Option(
+        help: ArgumentHelp(
+            "A team, or a group that the identity provider sends, it is for; groups chosen in a directory are tags; may be "
+                + "repeated.", valueName: "group"))
     var group: [String] = []
     @Option(help: ArgumentHelp("A tag it is for; may be repeated.", valueName: "tag"))
     var tag: [String] = []

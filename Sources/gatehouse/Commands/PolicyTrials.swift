@@ -73,8 +73,7 @@ extension PolicyCommand {
         var file: String
         @Flag(help: "Show what would change and change nothing.")
         var dryRun = false
-        @Flag(name: .shortAndLong, help: "Do not ask.")
-        var yes = false
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var shared: SharedOptions
 
         func run() async throws {
@@ -85,15 +84,10 @@ extension PolicyCommand {
                 Terminal.say(
                     preview.changes.isEmpty
                         ? "Nothing differs." : preview.changes.map(\.printable).joined(separator: "\n"))
+                warn(preview)
                 if dryRun || preview.changes.isEmpty { return }
             }
-            if !yes {
-                guard !shared.json, file != "-", Terminal.canAsk else {
-                    throw CommandFailure(
-                        "the file changes the policies: add --yes to apply it without being asked", isUsage: true)
-                }
-                guard Terminal.confirms("Apply?") else { return Terminal.say("Nothing was changed.") }
-            }
+            try confirmation.ask("Apply?", reason: "the file changes the policies", canAsk: !shared.json && file != "-")
             let book = try await shared.send(PolicyOrder(edits: [edit], against: preview.version))
             Terminal.say(shared.json ? try JSON(encoding: book).text(isPretty: true) : "Applied.")
         }

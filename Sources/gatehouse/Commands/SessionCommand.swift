@@ -43,8 +43,9 @@ struct SessionCommand: AsyncParsableCommand {
         @Option(help: ArgumentHelp("Whose it is.", valueName: "e-mail"))
         var user: String?
         @Option(
-            name: .customLong("for"), help: ArgumentHelp("How long: 8h, 30m or seconds.", valueName: "time"),
-            transform: OptionValue.seconds(from: 60))
+            name: .customLong("for"),
+            help: ArgumentHelp("How long: 8h, 30m, 7d or seconds, up to 31 days.", valueName: "time"),
+            transform: OptionValue.sessionTime)
         var duration: Int?
         @Option(help: ArgumentHelp("A connector that it may reach; may be repeated (default: all).", valueName: "ID"))
         var site: [String] = []

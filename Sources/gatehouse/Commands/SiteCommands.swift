@@ -10,7 +10,7 @@ import Tunnels
 /// `gatehouse export`.
 struct ExportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "export", abstract: "Writes the whole site as YAML, for 'gatehouse apply'.",
+        commandName: "export", abstract: "Writes all connectors and settings as YAML, for 'gatehouse apply'.",
         discussion: """
             Without options the keys are left out, and the file is the same as long as the site is: keep it in git. \
             With --seal they are in it under a passphrase, for another gateway.
@@ -55,8 +55,7 @@ struct ApplyCommand: AsyncParsableCommand {
     var file: String
     @Flag(help: "Show what would change and change nothing.")
     var dryRun = false
-    @Flag(name: .shortAndLong, help: "Do not ask.")
-    var yes = false
+    @OptionGroup var confirmation: Confirmation
     @Flag(help: "Leave connectors and settings that the file does not name.")
     var keepOthers = false
     @Option(help: ArgumentHelp("A file whose first line is the passphrase.", valueName: "file"), completion: .file())
@@ -79,14 +78,7 @@ struct ApplyCommand: AsyncParsableCommand {
             if shared.json { Terminal.say(try JSON(encoding: preview).text(isPretty: true)) }
             return
         }
-        if !yes {
-            guard !shared.json, file != "-", Terminal.canAsk else {
-                throw CommandFailure("the file changes the site: add --yes to apply it without being asked", isUsage: true)
-            }
-            guard ["y", "yes"].contains(Terminal.ask("Apply? [y/N] ")?.lowercased()) else {
-                return Terminal.say("Nothing was changed.")
-            }
-        }
+        try confirmation.ask("Apply?", reason: "the file changes the site", canAsk: !shared.json && file != "-")
         let result = try await send(order, [("against", preview.version)])
         Terminal.say(shared.json ? try JSON(encoding: result).text(isPretty: true) : "Applied.")
     }

@@ -18,7 +18,7 @@ struct StatusCommand: AsyncParsableCommand {
     var tunnel: String?
     @Flag(help: "Follow changes until Ctrl-C.")
     var watch = false
-    @Flag(help: "Exit with 1 unless every enabled tunnel is online: for monitoring.")
+    @Flag(help: "Exit with 1 unless every enabled tunnel is online or degraded: for monitoring.")
     var check = false
     @OptionGroup var shared: SharedOptions
 

@@ -145,7 +145,8 @@ struct UserOptions: ParsableArguments {
     var firstName: String?
     @Option(help: "The last name.")
     var lastName: String?
-    @Option(help: "A team of the user's; may be repeated.")
+    @Option(
+        help: "A team of the user's, for --group of policies; groups chosen in a directory are tags; may be repeated.")
     var group: [String] = []
     @Option(help: "A word of your own; may be repeated.")
     var tag: [String] = []

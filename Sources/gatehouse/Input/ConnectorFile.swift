@@ -55,15 +55,19 @@ enum ConnectorFile {
                 remoteSelectors: [0.0.0.0/0]
                 esn: false
                 replayWindow: 1024
-              inside:
-                localAddress: 169.254.10.2/30
-                remoteAddress: 169.254.10.1/30
-                mtu: 1436
-                mss: 1379
 
         phase2 may be a list, each with a name and selectors of its own:
         they become child SAs of one IKE SA. A responder may leave
         remoteAddress out and answer a peer at any address.
+
+        With addresses inside the tunnel, which has none by default:
+
+            - phase1: as above
+              inside:
+                localAddress: 169.254.10.2/30
+                remoteAddress: 169.254.10.1/30
+                mtu: 1436                # may be left out, as mss may
+                mss: 1379
 
         With certificates, in the place of psk:
 

@@ -9,7 +9,9 @@ struct IKEOptions: ParsableArguments {
     @Option(help: "The kind of tunnel: ikev2.", transform: OptionValue.type)
     var type: Int?
     @Option(
-        help: ArgumentHelp("initiate: we bring the tunnel up. respond: we wait for the peer.", valueName: "who"),
+        help: ArgumentHelp(
+            "initiate (the default of a new connector): we bring the tunnel up. respond: we wait for the peer.",
+            valueName: "who"),
         transform: OptionValue.initiation)
     var initiation: Connector.Initiation?
     @Option(

@@ -77,15 +77,15 @@ enum OptionValue {
         return choice
     }
 
-    /// Seconds: `3600`, `3600s`, `60m`, `8h` or `1d`, from `minimum` up to a week.
-    static func seconds(from minimum: Int) -> @Sendable (String) throws -> Int {
+    /// Seconds: `3600`, `3600s`, `60m`, `8h` or `1d`, from `minimum` up to so many days.
+    static func seconds(from minimum: Int, days: Int = 7) -> @Sendable (String) throws -> Int {
         { text in
             let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
             let unit = text.last.flatMap { units[$0] }
             let digits = unit == nil ? text : String(text.dropLast())
             let (seconds, isTooMuch) = (Int(digits) ?? -1).multipliedReportingOverflow(by: unit ?? 1)
-            guard !isTooMuch, minimum...604_800 ~= seconds, digits.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else {
-                throw ValidationError("must be a time from \(minimum) seconds to 7 days, such as 3600, 60m, 8h or 1d.")
+            guard !isTooMuch, minimum...days * 86_400 ~= seconds, digits.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else {
+                throw ValidationError("must be a time from \(minimum) seconds to \(days) days, such as 3600, 60m, 8h or 1d.")
             }
             return seconds
         }
@@ -125,8 +125,11 @@ enum OptionValue {
         return count
     }
 
-    /// A time, or `off`, which is zero.
-    static func idleLimit(_ text: String) throws -> Int { text == "off" ? 0 : try seconds(from: 60)(text) }
+    /// How long a session may be, as the daemon has it: from a minute to 31 days.
+    static func sessionTime(_ text: String) throws -> Int { try seconds(from: 60, days: 31)(text) }
+
+    /// The same, or `off`, which is zero.
+    static func idleLimit(_ text: String) throws -> Int { text == "off" ? 0 : try sessionTime(text) }
 
     /// One network, or an address alone.
     static func network(_ text: String) throws -> IPPrefix {

@@ -6,7 +6,7 @@ import Portal
 import Tunnels
 import Yams
 
-/// A whole site as YAML, with one connector after the other in the form of ``ConnectorFile``.
+/// A site as YAML, with one connector after the other in the form of ``ConnectorFile``.
 enum SiteFile {
     static let version = 1
     private static let sealingMethod = "scrypt-131072-8-1"

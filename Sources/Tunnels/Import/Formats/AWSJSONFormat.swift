@@ -271,9 +271,7 @@ struct AWSJSONFormat: ImportFormat {
         let times = (tree["VgwTelemetry"]?.array ?? []).compactMap { entry in
             entry["LastStatusChange"]?.string.flatMap { WallTime(rfc3339: $0) }
         }
-        guard let latest = times.max(), now.nanoseconds > latest.nanoseconds,
-            now.nanoseconds - latest.nanoseconds > 86_400_000_000_000
-        else { return }
+        guard let latest = times.max(), latest.nanoseconds < now.nanoseconds - 86_400_000_000_000 else { return }
         connection.warnings.append(
             "the tunnel states in the file are older than a day (\(latest.rfc3339)): they are no live status")
     }
