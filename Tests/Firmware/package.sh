@@ -45,7 +45,10 @@ check "a service that was disabled stays so" eval '[[ $(inside systemctl is-enab
 check "a file that was changed stays so" grep -q '#changed' "$tree/etc/gatehouse/gatehoused.yaml"
 mkdir -p "$tree/var/lib/gatehouse"
 touch "$tree/var/lib/gatehouse/machine.key"
-check "dpkg removes it" inside dpkg --remove gatehouse
+inside systemctl enable gatehouse-gate gatehouse-firewall >/dev/null 2>&1
+check "gate and firewall can be enabled" inside systemctl is-enabled gatehouse-gate gatehouse-firewall
+check "dpkg removes it, and a closed gate with it" inside sh -c \
+    'nft add table inet gatehouse && dpkg --remove gatehouse && ! nft list table inet gatehouse 2>/dev/null'
 check "removed, it leaves settings and keys" test -e "$tree/etc/gatehouse/gatehoused.yaml" -a -e "$tree/var/lib/gatehouse/machine.key"
 check "dpkg purges it" inside dpkg --purge gatehouse
 without_trace() { traces | diff "$work/before" -; }

@@ -42,7 +42,8 @@ make_system() {
     echo gatehouse >"$tree/etc/hostname"
     rm -rf "$tree"/var/{cache/apt,lib/apt/lists}/*
     install -d -m 700 "$tree/root/.ssh"
-    chroot "$tree" systemctl --quiet enable systemd-networkd systemd-resolved gatehouse-firewall gatehouse-settle 2>/dev/null
+    chroot "$tree" systemctl --quiet enable systemd-networkd systemd-resolved gatehouse-firewall \
+        gatehouse-gate gatehouse-settle 2>/dev/null
     # The gateway serves whether or not every interface has a cable, and packages come with updates alone.
     chroot "$tree" systemctl --quiet disable systemd-networkd-wait-online 2>/dev/null
     chroot "$tree" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
