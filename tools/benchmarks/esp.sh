@@ -14,7 +14,8 @@ while [[ $# -gt 0 ]]; do
     --seconds) seconds=$2 && shift ;;
     --suite) suite=$2 && shift ;;
     *)
-        echo "tools/bench esp [--rounds 3] [--seconds 5] [--suite aes128gcm16|aes128-sha1|aes256-sha256|chacha20poly1305]"
+        echo "tools/bench esp [--rounds 3] [--seconds 5] [--suite aes128gcm16|aes128-sha1|aes256-sha256|chacha20poly1305]
+                [--raw]     ours sends ESP as it is, not in UDP as kernel-libipsec does"
         [[ $1 == -h || $1 == --help ]] && exit 0 || exit 2
         ;;
     esac

@@ -17,7 +17,7 @@ while [[ $# -gt 0 ]]; do
     shift
 done
 [[ $(id -u) -eq 0 ]] || die "tools/bench needs root, to make network namespaces."
-need_packages "${packages_to_build[@]}"
+need_packages "${packages_to_build[@]}" jq=jq
 step "Building"
 build release bench-kernel gatehoused gatehouse
 
@@ -30,7 +30,8 @@ step "Routes, in this kernel"
 step "The supervisor and its status answer"
 "$binaries/bench-kernel" supervisor "${counts[@]}"
 
-if "$binaries/gatehouse" doctor --json | jq -e '.[] | select(.id == "kernel-esp" and .state == "ok")' >/dev/null 2>&1; then
+# The doctor fails where no daemon runs, which says nothing about the kernel.
+if { "$binaries/gatehouse" doctor --json || true; } | jq -e '.[] | select(.id == "kernel-esp" and .state == "ok")' >/dev/null 2>&1; then
     step "Tunnels, in this kernel"
     unshare -n "$binaries/bench-kernel" tunnels "${counts[@]}"
 else

@@ -4,13 +4,15 @@ over TLS; tokens come from the same host.
 
     directory.py --vendor entra --address 203.0.113.82 --certificate dir.crt --key dir.key [--people 5000 --groups 40]
 
-With Okta and --service-key a service app's proof is checked with it. Without --people it has a small company: ada, ben, cam, dan, eve, fay, gus and hal, and the groups "VPN Users", "Engineering"
-(which is within "Staff"), "Staff" and one whose name is too long for a tag. POST /control with a JSON object changes things:
+With --service-key the proofs of Google's service account, and with Okta those of a service app, are checked with it. Without
+--people it has a small company: ada, ben, cam, dan, eve, fay, gus and hal, and the groups "VPN Users", "Engineering" (which is
+within "Staff"), "Staff" and one whose name is too long for a tag. POST /control with a JSON object changes things:
 
     {"set": {"ada": {"active": false}}}     {"delete": ["ben"]}     {"restore": ["ben"]}     {"add": [{"id": "ivy"}]}
     {"join": ["ivy", "vpn"]}                {"leave": ["cam", "vpn"]}         {"rename_group": ["vpn", "Remote"]}
     {"fault": {"kind": "throttle", "path": "groups", "after": 1, "count": 2, "seconds": "1.5"}}
     {"page": 2}     {"revoke": true}     {"token_life": 5}     {"gone": true}     {"reset": true}
+    {"secret_days": 20}     the client secret ends so many days from now (Entra)
 
 Kinds of faults: throttle, error (503), html (502), garbage, cut (half a body), reset, slow, forbidden, empty, short, redirect, quota.
 GET /control says what was asked. Everything is in memory: for tests and demonstrations alone.
@@ -597,7 +599,8 @@ def main():
     parser.add_argument("--key", required=True)
     parser.add_argument("--people", type=int, default=0)
     parser.add_argument("--groups", type=int, default=10)
-    parser.add_argument("--service-key", help="the service account's private key in PEM, to check signatures with")
+    parser.add_argument("--service-key", help="the private key in PEM of the service account (Google) or the service app (Okta), "
+                                              "to check signatures with")
     options = parser.parse_args()
     Handler.company = Company(options)
     Handler.vendor = {"entra": Entra, "okta": Okta, "google": Google}[options.vendor]()
