@@ -64,6 +64,12 @@ struct OpenIDTests {
             try await openID.gateway.mustCLI(["idp", "edit", "okta", "--secret-file", wrong])
             let after = try await examine(openID, "okta")
             #expect(after.state("client") == "failed" && after.state("keys") == "ok", "\(after)")
+
+            // A provider that goes takes along who came by it.
+            #expect(try await openID.gateway.sessions().count == 1)
+            try await openID.gateway.mustCLI(["idp", "remove", "okta", "--yes"])
+            #expect(try await openID.gateway.sessions().isEmpty)
+            #expect(try await openID.isRefused())
         }
     }
 
@@ -112,6 +118,18 @@ struct OpenIDTests {
             ])
             try await openID.expectAdmission(
                 openID.signIn("entra", as: "eve"), "Eve Moneypenny", user: "eve@other.example")
+
+            // Whatever eve's administrator writes on her, she is not ada.
+            try await openID.gateway.mustCLI(["session", "revoke", "--all"])
+            try await openID.expectAdmission(
+                openID.signIn("entra", as: "ada"), "Ada Lovelace", user: "ada@corp.example")
+            try await openID.gateway.mustCLI(["session", "revoke", "--all"])
+            try await openID.control(#"{"claims": {"email": "ada@corp.example", "preferred_username": "eve@other.example"}}"#)
+            try await openID.expectAdmission(
+                openID.signIn("entra", as: "eve"), "Eve Moneypenny", user: "eve@other.example")
+            try await openID.gateway.mustCLI(["session", "revoke", "--all"])
+            try await openID.control(#"{"claims": {"preferred_username": "ada@corp.example"}}"#)
+            try await openID.expectRefusal(openID.signIn("entra", as: "eve"), reason: "another account")
         }
     }
 

@@ -494,8 +494,3 @@ actor DirectoryDesk {
         return true
     }
 }
-
-extension Directory {
-    /// When what proves us ends: as the directory itself says, else as an administrator said.
-    func secretEnd(_ standing: DirectoryStanding) -> WallTime? { standing.secretEndsAt ?? secretEndsAt }
-}

@@ -34,3 +34,8 @@ enum DirectoryExamination {
         ]
     }
 }
+
+extension Directory {
+    /// When what proves us ends: as the directory itself says, else as an administrator said.
+    func secretEnd(_ standing: DirectoryStanding) -> WallTime? { standing.secretEndsAt ?? secretEndsAt }
+}
