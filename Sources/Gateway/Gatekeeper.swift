@@ -111,9 +111,10 @@ actor Gatekeeper {
 
     /// Takes up what is stored and puts the gate up, if it is to be.
     ///
+    /// - Parameter patience: seconds in which it is tried again, for others may be at work in nftables as well.
     /// - Throws: why nobody can say whether there is to be a gate, or why it cannot be put up. No tunnel may carry packets
     ///   then; what stands in the kernel and for the next boot stays, closed.
-    func start() throws {
+    func start(patience: Int = 5) async throws {
         let (settings, sites) = try storedSite()
         engine = SessionEngine(settings: settings, sites: Set(sites.map(\.id)), nextID: try store.nextSession())
         gate = Gate(plan(settings, sites))
@@ -135,7 +136,12 @@ actor Gatekeeper {
         store(batch: &batch)
         _ = gate.takeChange()
         follow()
-        if let problem { throw GateBroken(description: problem) }
+        for _ in 0..<patience where problem != nil {
+            try await Task.sleep(for: .seconds(1))
+            check(isForeign: false, isFirst: true)
+        }
+        guard let problem else { return }
+        throw GateBroken(description: problem + " `gatehoused --gate-off` turns the gate off where it cannot be put up.")
     }
 
     /// Handles messages until ``Message/stop(isHandedOver:)``.

@@ -35,7 +35,8 @@ public final class Gateway: Sendable {
     /// Opens the store and the outside sockets.
     ///
     /// - Throws: an error whose description says what this host lacks or which file is at fault.
-    public init(boot: BootConfiguration, logger: Logger) async throws {
+    /// - Parameter turnsGateOff: stores that there is no gate, before anything else.
+    public init(boot: BootConfiguration, logger: Logger, turnsGateOff: Bool = false) async throws {
         for complaint in ProcessHardening.apply() { logger.notice("\(complaint)") }
         let clock = SystemClock()
         self.boot = boot
@@ -47,6 +48,7 @@ public final class Gateway: Sendable {
         stateLock = try FolderLock(boot.stateDirectory)
         let key = try MachineKey.load(path: boot.machineKeyPath, random: SystemRandom.bytes)
         store = try Store(path: boot.databasePath, key: key, random: SystemRandom.bytes, wall: { clock.wall })
+        if turnsGateOff { try store.set("gate.enabled", to: nil, by: Change(actor: "gatehoused --gate-off")) }
 
         let usesKernel = try Self.usesKernel(boot.dataPath, logger)
         let inbox = Inbox<Core.Message>()
@@ -60,9 +62,10 @@ public final class Gateway: Sendable {
         manager.keep(usesKernel ? outside.udpDescriptors : [])
         let loop = try IOLoop(outside) { bytes, path in
             let isFirstContact = Engine.isFirstContact(bytes, path)
-            // Not even kept in line.
-            guard !isFirstContact || bytes.count <= Engine.largestFirstContact + 4 else { return }
-            inbox.putDatagram(.datagram(bytes, path), from: path.remote, isFirstContact: isFirstContact)
+            // Of one that is too large, only as much waits in line as tells that.
+            let most = Engine.largestFirstContact + 5
+            let kept = isFirstContact && bytes.count > most ? Array(bytes.prefix(most)) : bytes
+            inbox.putDatagram(.datagram(kept, path), from: path.remote, isFirstContact: isFirstContact)
         }
         let dataPath: any DataPath = usesKernel ? try KernelDataPath() : try UserspaceDataPath(loop)
         let netlink = try Netlink()

@@ -31,6 +31,7 @@ extension GatewayControl {
 
     func changeGate(_ change: GateChange, caller: Caller) async throws -> GateStatus {
         var settings = AccessSettings.read(try refusing { () throws(StoreError) in try store.settings() }).0
+        let wasEnabled = settings.isGateEnabled
         if let isEnabled = change.isEnabled { settings.isGateEnabled = isEnabled }
         for prefix in (change.addExempt ?? []).map(\.network) where !settings.exempt.contains(prefix) {
             settings.exempt.append(prefix)
@@ -66,7 +67,18 @@ extension GatewayControl {
                 message: "\(caller) turned the gate \(isEnabled ? "on" : "off").")
         }
         gatekeeper.inbox.put(.reread)
+        if settings.isGateEnabled, !wasEnabled { try await takeBackUnlessUp(caller) }
         return await gate()
+    }
+
+    /// A gate that cannot be put up stays off: the daemon would not start with it.
+    private func takeBackUnlessUp(_ caller: Caller) async throws {
+        guard let problem = await gatekeeper.ask({ $0.problem }) ?? nil else { return }
+        try refusing { () throws(StoreError) in
+            try store.set("gate.enabled", to: nil, by: Change(actor: caller.description, reason: problem))
+        }
+        gatekeeper.inbox.put(.reread)
+        throw APIError.unavailable("\(problem) The gate stays off.")
     }
 
     func admit(_ admission: ManualAdmission, caller: Caller) async throws -> SessionStatus {

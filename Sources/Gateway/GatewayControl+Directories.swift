@@ -122,7 +122,9 @@ extension GatewayControl {
         guard isConfirmed else { return try await begin(.synchronise(isFull: isFull, isConfirmed: false), directory) }
         if directory.kind == .agent {
             guard await directories.agree(to: id) else {
-                throw APIError.conflict("The directory '\(id)' asks nothing: there is nothing to confirm.")
+                throw APIError.conflict(
+                    "The directory '\(id)' asks nothing: there is nothing to confirm. After a restart of the gateway let the "
+                        + "agent bring it once more.")
             }
             try recordConfirmation(of: id, caller)
             return try await status(of: id)

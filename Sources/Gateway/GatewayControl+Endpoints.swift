@@ -38,6 +38,10 @@ extension GatewayControl {
         var complete = connection
         let stored = try refusing { () throws(StoreError) in try store.endpointSources().sources }
             .first { $0.id == connection.id }
+        // Before the one that runs is stopped for it.
+        guard replacing == (stored != nil) else {
+            throw APIError(replacing ? .endpointSourceUnknown(connection.id) : .endpointSourceExists(connection.id))
+        }
         if complete.key == nil { complete.key = stored?.key }
         if complete.kind == EndpointConnection.custom, complete.profileText == nil {
             complete.profileText = stored?.profileText

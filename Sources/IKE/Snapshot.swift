@@ -119,7 +119,9 @@ extension Engine {
         switch sa.state {
         case .authSent(let sent): if !sent.isChildless { childOwners[sent.spiIn] = sa.spi }
         case .halfOpen(let halfOpen): gate.add(halfOpen.key, sa.spi)
-        case .closed(_, let stranger?): gate.add(stranger, sa.spi)
+        case .closed(_, let stranger?):
+            gate.add(stranger, sa.spi)
+            gate.retire(stranger)
         case .initSent, .established, .rekeyed, .deleting, .closed: break
         }
         if let id = sa.connection {

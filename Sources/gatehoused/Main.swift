@@ -32,6 +32,9 @@ import UnixSignals
     @Option(help: "The group that may read the status socket.")
     var statusGroup: String?
 
+    @Flag(help: "Turn the gate off for good before anything else: the way out where it cannot be put up.")
+    var gateOff = false
+
     private static let defaultFile = "/etc/gatehouse/gatehoused.yaml"
 
     /// The boot file with the options of the command line over it.
@@ -92,7 +95,7 @@ import UnixSignals
 
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigusr2)
         do {
-            let gateway = try await Gateway(boot: boot, logger: logger)
+            let gateway = try await Gateway(boot: boot, logger: logger, turnsGateOff: gateOff)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await gateway.run() }
                 group.addTask {

@@ -158,6 +158,22 @@ import Testing
         #expect(users["king@corp.example"]?.isEnabled == false)
     }
 
+    /// What an administrator says of the new address counts from then on, whatever stands at the old one.
+    @Test func whoWasLetInUnderTheNewAddressComesBackAfterLeave() throws {
+        var users: [String: User] = [:]
+        let corp = directory()
+        _ = carryOut(corp, roll(six), &users)
+        _ = users["ada@corp.example"]?.setEnabled(false)
+        var renamed = roll(Array(six.dropFirst()))
+        renamed.entries["king@corp.example"] = .init(key: "key-ada", email: "king@corp.example", tags: ["VPN"])
+        _ = carryOut(corp, renamed, &users)
+        _ = users["king@corp.example"]?.setEnabled(true)
+        let gone = carryOut(corp, roll(Array(six.dropFirst())), &users)
+        #expect(gone.leavers == 1 && users["king@corp.example"]?.isEnabled == false)
+        _ = carryOut(corp, renamed, &users)
+        #expect(users["king@corp.example"]?.isEnabled == true)
+    }
+
     @Test func whoHadLeftWhenAnAdministratorDisabledThemStaysSo() throws {
         var users: [String: User] = [:]
         let corp = directory()

@@ -48,7 +48,7 @@ import Testing
     @Test func withoutTheGateThatIsWantedNothingStarts() async throws {
         let place = try Place()
         let keeper = try gatekeeper(try store(gate: "on"), place)
-        let error = await #expect(throws: Gatekeeper.GateBroken.self) { try await keeper.start() }
+        let error = await #expect(throws: Gatekeeper.GateBroken.self) { try await keeper.start(patience: 0) }
         #expect(error?.description.contains("The gate is not as it should be") == true)
         #expect(place.bootFile?.contains("table inet gatehouse") == true, "the next boot is closed")
     }

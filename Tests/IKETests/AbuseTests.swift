@@ -92,8 +92,8 @@ import Testing
             pair.give(.a, .initiate(Pair.id))
             pair.driveMilliseconds(1)
         }
-        // With and without a cookie, one endpoint has its share of those that we remember for a while.
-        #expect(pair.failures(.a).count == 2 * EngineConfiguration().maximumHalfOpenPerEndpoint)
+        // We remember all of them for a while, which keeps nobody from trying again.
+        #expect(pair.failures(.a).count == 20 && pair.b.engine.halfOpenCount == 20)
         #expect((1...EngineConfiguration().noticesPerSecond).contains(pair.failures(.b).count))
     }
 
@@ -259,6 +259,15 @@ import Testing
         pair.give(.a, .initiate(ConnectionID(2)))
         pair.drive(.seconds(3))
         // B has one connection for both, in which the newer SA takes the place of the older; it says so.
+        #expect(pair.closed(.a).map(\.reason) == [.deletedByPeer])
+    }
+
+    @Test func ofTwoThatComeUpTogetherOneIsTheFirstContact() {
+        var pair = Pair()
+        pair.give(.a, .configure(ConnectionID(2), Pair.configuration(.a)))
+        pair.give(.a, .initiate(Pair.id))
+        pair.give(.a, .initiate(ConnectionID(2)))
+        pair.drive(.seconds(3))
         #expect(pair.closed(.a).map(\.reason) == [.deletedByPeer])
     }
 

@@ -78,7 +78,12 @@ public struct DirectoryPlan: Sendable {
         leavers = leaves.count { if case .renamed = $0 { false } else { true } }
         if !former.isEmpty {
             for entry in roll.entries.values where predecessors[entry.email] == nil {
-                if let email = former[entry.key], email != entry.email { predecessors[entry.email] = email }
+                guard let email = former[entry.key], email != entry.email else { continue }
+                // Who has been here under this address has been judged under it since.
+                let origins = users[entry.email]?.origins ?? []
+                if !origins.contains(where: { $0.directory == directory.id && $0.key == entry.key }) {
+                    predecessors[entry.email] = email
+                }
             }
         }
         for entry in roll.entries.values {
@@ -115,6 +120,16 @@ public struct DirectoryPlan: Sendable {
         counts[kind, default: 0] += 1
         guard items.count < Self.itemLimit else { return }
         items.append(Item(email: step.email, kind: kind, detail: result.words.joined(separator: "; ")))
+    }
+
+    /// The addresses of those who leave and have no other address, while ``steps`` are there.
+    public var leaving: Set<String> {
+        Set(
+            steps.compactMap { step in
+                guard case .go(let email, let leave) = step else { return nil }
+                if case .renamed = leave { return nil }
+                return email
+            })
     }
 
     /// The steps, to be carried out: they are many, and the plan has none of them then.

@@ -44,8 +44,9 @@ actor DirectoryDesk {
         var preview: DirectoryPreviewResult?
         /// The error of the last order, which a preview does not keep.
         var lastRefusal: String?
-        /// The question of an agent's delivery to which an administrator has agreed.
-        var agreed: String?
+        /// Who would leave by what was asked last, and by what an administrator has agreed to.
+        var askedAbout: Set<String>?
+        var agreedTo: Set<String>?
     }
 
     struct DirectoryPreviewResult: Sendable {
@@ -252,7 +253,7 @@ actor DirectoryDesk {
 
     /// Carries out what was read, unless it raises a question to which nobody has agreed.
     private func apply(
-        _ reading: DirectoryReading, of directory: Directory, _ began: Tick, hasAgreed: (_ question: String) -> Bool
+        _ reading: DirectoryReading, of directory: Directory, _ began: Tick, hasAgreed: (_ leaving: Set<String>) -> Bool
     ) async throws(DirectoryFault) {
         let id = directory.id
         var plan = try await plan(directory, reading.mirror)
@@ -263,7 +264,8 @@ actor DirectoryDesk {
         standing.warnings = plan.warnings
         standing.lastError = nil
         if let end = reading.secretEndsAt { standing.secretEndsAt = end }
-        if let question = plan.question, !hasAgreed(question) {
+        if let question = plan.question, !hasAgreed(plan.leaving) {
+            works[id]?.askedAbout = plan.leaving
             if standing.question != question {
                 log.add(.error, kind: "directory-asks", message: "The directory \(id) is not synchronised: \(question)")
                 record("directory-asks", id, question)
@@ -282,6 +284,7 @@ actor DirectoryDesk {
             throw DirectoryFault(.transient, "The users cannot be stored: \(error)")
         }
         standing.question = nil
+        works[id]?.askedAbout = nil
         standing.added = plan.count(.add)
         standing.changed = plan.count(.change) + plan.count(.enable)
         standing.disabled = plan.count(.disable)
@@ -477,18 +480,19 @@ actor DirectoryDesk {
         }
         works[id]?.standing.lastAttemptAt = clock.wall
         let reading = DirectoryReading(brought: mirror)
-        let agreed = works[id]?.agreed
-        works[id]?.agreed = nil
-        try await apply(reading, of: directory, clock.now) { $0 == agreed }
+        let agreed = works[id]?.agreedTo
+        works[id]?.agreedTo = nil
+        try await apply(reading, of: directory, clock.now) { leaving in agreed.map(leaving.isSubset) ?? false }
     }
 
-    /// Agrees to what an agent's last delivery asked: the next one is carried out if it asks the same. A restart of the
-    /// daemon forgets it.
+    /// Agrees to what an agent's last delivery asked: the next one is carried out if nobody else would leave. A restart of
+    /// the daemon forgets both.
     ///
-    /// - Returns: false when nothing is asked.
+    /// - Returns: false when nothing is asked, as far as is known since the start.
     func agree(to id: String) -> Bool {
-        guard let question = works[id]?.standing.question else { return works[id]?.agreed != nil }
-        works[id]?.agreed = question
+        guard let leaving = works[id]?.askedAbout else { return works[id]?.agreedTo != nil }
+        works[id]?.agreedTo = leaving
+        works[id]?.askedAbout = nil
         works[id]?.standing.question = nil
         keep(id)
         return true

@@ -43,8 +43,15 @@ extension SignInDesk {
             refuseSignIn("\(error)", at: address, reference: reference)
             throw SignInProblem(Self.problem(error), reference: reference)
         }
-        let (provider, person) = (judged.provider, judged.person)
+        let provider = judged.provider
+        var person = judged.person
         do {
+            // An account keeps the address that is bound to it, also one that would have to be verified by now.
+            if let former = person.attributes["email"]?.first.map(User.key), former != person.email.map(User.key),
+                try account(of: former, at: provider) == judged.account
+            {
+                person.email = former
+            }
             let email = User.key(person.email ?? person.nameID)
             if let known = try account(of: email, at: provider), known != judged.account {
                 refuseSignIn(

@@ -11,7 +11,7 @@ extension Engine {
     private func crashToken(spiI: UInt64, spiR: UInt64) -> [UInt8]? {
         guard let secret = configuration.crashDetectionSecret else { return nil }
         // Of this shard: another does not know which of our SAs live.
-        let shard = KeySchedule.bytes(UInt64(configuration.shard))
+        let shard = configuration.shard == 0 ? [] : [configuration.shard]
         return IntegrityAlgorithm.sha512.tag(key: secret, [KeySchedule.bytes(spiI), KeySchedule.bytes(spiR), shard])
     }
 

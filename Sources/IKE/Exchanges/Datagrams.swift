@@ -24,6 +24,9 @@ extension Engine {
             message = datagram[4...]
         }
         do throws(MessageError) {
+            guard message.count <= Self.largestFirstContact || !Self.isFirstContact(datagram, path) else {
+                throw .malformed("header length", at: 24, "more than \(Self.largestFirstContact) bytes in a first message")
+            }
             let header = try Header(message)
             try checkVersion(header, path)
             guard let exchange = ExchangeType(rawValue: header.exchange) else {

@@ -83,7 +83,13 @@ extension Engine {
     private func isOnlyContact(_ sa: IKESA, _ configuration: ConnectionConfiguration) -> Bool {
         guard let remoteID = Directory.expectedIdentity(configuration) else { return false }
         return directory.candidates(identity: remoteID).allSatisfy { other in
-            directory.sas(of: PeerKey(other, remoteID)).allSatisfy { table[$0].map { $0.localID != sa.localID } ?? true }
+            let isUp = directory.sas(of: PeerKey(other, remoteID)).contains { table[$0]?.localID == sa.localID }
+            // One that is being set up may be there before this one.
+            let isComing = (connections[other]?.sas.sorted ?? []).contains { spi in
+                guard let rival = table[spi], rival.localID == sa.localID, case .authSent = rival.state else { return false }
+                return true
+            }
+            return !isUp && !isComing
         }
     }
 

@@ -29,9 +29,6 @@ extension Engine {
     ) throws(MessageError) {
         let key = HalfOpenGate.Key(spi: header.initiatorSPI, remote: path.remote)
         if let known = gate.answered[key] { return repeatInitAnswer(known, message, path) }
-        guard message.count <= Self.largestFirstContact else {
-            throw .malformed("header length", at: 24, "a first message of \(message.count) bytes")
-        }
         guard !table.contains(header.initiatorSPI) else {
             throw MessageError(.misbehaved, "header SPI", at: 0, "our own first message came back")
         }
@@ -337,7 +334,10 @@ extension Engine {
         dropFragments(&sa)
         leaveConnection(sa)
         var stranger: HalfOpenGate.Key?
-        if case .halfOpen(let halfOpen) = sa.state { stranger = halfOpen.key }
+        if case .halfOpen(let halfOpen) = sa.state {
+            stranger = halfOpen.key
+            gate.retire(halfOpen.key)
+        }
         sa.connection = nil
         sa.tasks = []
         sa.request = nil

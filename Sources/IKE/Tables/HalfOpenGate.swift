@@ -20,6 +20,8 @@ struct HalfOpenGate: Sendable {
     private(set) var answered: [Key: UInt64] = [:]
     /// Those whose sender has shown a cookie.
     private var proven: Set<Key> = []
+    /// Those that were refused and are remembered for a while.
+    private var retired: Set<Key> = []
     private var unprovenPerEndpoint: [Endpoint: Int] = [:]
     private var provenPerEndpoint: [Endpoint: Int] = [:]
     private var perHost: [IPAddress: Int] = [:]
@@ -58,14 +60,25 @@ struct HalfOpenGate: Sendable {
         perHost[Self.host(key.remote.address), default: 0] += 1
     }
 
+    /// One that was refused goes on counting with all others, and no longer towards what its sender may begin at a time:
+    /// it may try again.
+    mutating func retire(_ key: Key) {
+        guard answered[key] != nil, retired.insert(key).inserted else { return }
+        takeFromEndpoint(key)
+    }
+
     mutating func remove(_ key: Key) {
         guard answered.removeValue(forKey: key) != nil else { return }
+        if retired.remove(key) == nil { takeFromEndpoint(key) }
+        Self.take(one: Self.host(key.remote.address), from: &perHost)
+    }
+
+    private mutating func takeFromEndpoint(_ key: Key) {
         if proven.remove(key) != nil {
             Self.take(one: key.remote, from: &provenPerEndpoint)
         } else {
             Self.take(one: key.remote, from: &unprovenPerEndpoint)
         }
-        Self.take(one: Self.host(key.remote.address), from: &perHost)
     }
 
     private static func take<Place: Hashable>(one place: Place, from counts: inout [Place: Int]) {

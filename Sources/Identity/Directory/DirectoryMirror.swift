@@ -127,19 +127,23 @@ public struct DirectoryMirror: Sendable {
     /// them, and who was renamed stays. Where nobody known bore the name, they lose that member.
     ///
     /// - Parameter fresh: keys of groups that mean the new bearer, since they were read a moment ago.
-    public mutating func putAlias(_ alias: String, for key: String, meantIn fresh: Set<String> = []) {
+    /// - Returns: false when groups had named it and nobody known bore the name: whom they mean a full reading must tell.
+    @discardableResult
+    public mutating func putAlias(_ alias: String, for key: String, meantIn fresh: Set<String> = []) -> Bool {
         let isNew = keys.number(of: alias) == nil
         let (name, number) = (keys.number(alias), keys.number(key))
         let before = aliases[name]
-        guard before != number else { return }
+        guard before != number else { return true }
         aliases[name] = number
         changes += 1
         // Nobody can have named it, as with all names when a directory is read for the first time.
-        if isNew { return }
-        for group in groupsNaming(name, where: { !fresh.contains($0) }) {
+        if isNew { return true }
+        let naming = groupsNaming(name, where: { !fresh.contains($0) })
+        for group in naming {
             groups[group]?.members.remove(name)
             if let before { groups[group]?.members.insert(before) }
         }
+        return before != nil || naming.isEmpty
     }
 
     /// The groups that have a number among their members, to be changed then: a list that is held meanwhile would be copied

@@ -75,7 +75,9 @@ int clinux_socket(int is_ipv6, int is_esp, const uint8_t *bytes, uint16_t port, 
     // Old kernels lack it: datagrams then simply come one by one.
     if (is_udp && gro) set(fd, IPPROTO_UDP, UDP_GRO, 1);
     // An address may come later than we: from a modem that boots slowly, by DHCP.
-    if (!error) error = is_ipv6 ? set(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1) : set(fd, IPPROTO_IP, IP_FREEBIND, 1);
+    static const uint8_t any[16];
+    if (!error && memcmp(bytes, any, is_ipv6 ? 16 : 4))
+        error = is_ipv6 ? set(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1) : set(fd, IPPROTO_IP, IP_FREEBIND, 1);
     address a;
     socklen_t length = fill(&a, is_ipv6, bytes, is_udp ? port : 0);
     if (!error && bind(fd, &a.any, length)) error = -errno;

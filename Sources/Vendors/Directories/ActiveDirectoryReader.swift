@@ -162,7 +162,10 @@ struct ActiveDirectoryReader: DirectoryReader {
                 isActive: isEnabled && !isExpired), key)
         // Deleting a member does not change a group's `uSNChanged`, so groups that are not read again may still name whoever
         // had this name before. Those that name this one have changed, and are read after the people.
-        mirror.putAlias(Self.name(entry.dn), for: key)
+        guard mirror.putAlias(Self.name(entry.dn), for: key) else {
+            // Named while they were renamed, perhaps in the middle of a reading; or who is new has the name of a computer.
+            throw DirectoryFault(.outdated, "Groups name \(entry.dn.prefix(200)), whom they cannot have known: everything is read anew.")
+        }
         // The primary group has no list of these members, and everyone has one.
         let primary = entry.number("primarygroupid").map { Self.primaryPrefix + "\($0)" }
         mirror.put(key, inGroup: primary, aloneAmong: Self.primaryPrefix)

@@ -105,7 +105,7 @@ struct DirectoryCommand: AsyncParsableCommand {
             if shared.json {
                 Terminal.say(try JSON(encoding: status).text(isPretty: true))
             } else if status.directory.kind == .agent {
-                Terminal.say("Agreed: the agent's next delivery does it, if it asks the same.")
+                Terminal.say("Agreed: the agent's next delivery does it, if nobody else would leave.")
             } else if status.question == nil {
                 Terminal.say(DirectoryText.outcome(status))
             }

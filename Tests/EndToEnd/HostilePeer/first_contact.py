@@ -138,7 +138,7 @@ def key_for_another_group(lab):
     assert answer[-2:] == b"\0\x1f", "the notify does not name the group that is wanted"
 
 
-@case("proposal|SA")
+@case("bytes in a first message")
 def proposals_of_sixty_kilobytes(lab):
     many = [transform(1, number % 20000, 128) for number in range(250)]
     many[-1] = transform(1, 12, 128, last=True)

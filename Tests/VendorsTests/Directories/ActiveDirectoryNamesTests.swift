@@ -94,12 +94,20 @@ import Testing
         #expect(domain.addresses == ["ada@corp.example"])
     }
 
-    /// A contact or a computer may be a member, of which nothing is read.
-    @Test func aNameThatWasNoPersonsTakesNobodyIn() throws {
+    /// A contact or a computer may be a member, of which nothing is read; or somebody who was renamed between the people and
+    /// the groups of one reading. Which of them it is, a full reading tells.
+    @Test func aNameThatWasNobodysHasEverythingReadAnew() throws {
         var domain = Domain()
         try domain.read([], [group(9, "VPN", ["printer"])])
-        try domain.read([person(3, "eve", named: "printer")], present: [3, 9])
-        #expect(domain.addresses.isEmpty)
+        let fault = #expect(throws: DirectoryFault.self) {
+            try domain.read([person(3, "eve", named: "printer")], present: [3, 9])
+        }
+        #expect(fault?.kind == .outdated)
+        var anew = Domain()
+        try anew.read([person(3, "eve", named: "printer")], [group(9, "VPN", ["printer"])])
+        #expect(anew.addresses == ["eve@corp.example"])
+        try anew.read([person(3, "eve", named: "eve")], present: [3, 9])
+        #expect(anew.addresses == ["eve@corp.example"])
     }
 
     @Test(arguments: [true, false]) func aGroupThatIsMadeAnewIsInAnotherOnlyWhenItIsPutThere(_ isPutThere: Bool) throws {

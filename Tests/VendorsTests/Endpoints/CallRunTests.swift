@@ -151,6 +151,22 @@ import Testing
         #expect(unsized.request == nil && unsized.shortage == nil)
     }
 
+    /// A server that knows no pages, or has none behind the last.
+    @Test(arguments: ["paging: {page: true}", "paging: {page: true, size: 2}"])
+    func withoutATotalTheSameAgainIsTheEndUnlessItMayBeAPage(_ paging: String) throws {
+        var whole = try findings(Self.byPage, paging)
+        #expect(try whole.receive(page(0..<3)).count == 3)
+        #expect(try whole.receive(page(0..<3)).count == 3)
+        #expect(whole.request == nil && whole.shortage == nil)
+        var none = try findings(Self.byPage, paging)
+        _ = try none.receive(page(0..<2))
+        #expect(try none.receive(answer("{}", status: 404)).isEmpty)
+        #expect(none.request == nil)
+        var paged = try findings(Self.byPage, "paging: {page: true, size: 2}")
+        _ = try paged.receive(page(0..<2))
+        #expect(throws: VendorFailure.self) { try paged.receive(page(0..<2)) }
+    }
+
     /// However a vendor ends its pages too early.
     @Test(arguments: ["", #","total":5"#, #","total":0"#]) func rowsThatAreMissingAreSaid(_ end: String) throws {
         var run = try findings(Self.byPage, "total: total", "paging: {page: true, size: 2}")

@@ -71,7 +71,12 @@ public actor KernelDataPath: DataPath {
         listen()
         let isNew = book.tunnels[link.interface] == nil
         let index = try makeLink(link, interfaceID, removingOthers: isNew)
-        if try clamp.set(link.interface, mss: link.mss ?? link.mtu - 40) { tellOfClamp() }
+        do throws(NetlinkError) {
+            if try clamp.set(link.interface, mss: link.mss ?? link.mtu - 40) { tellOfClamp() }
+        } catch {
+            // Better a tunnel whose TCP is slow at first than none: the next look tries again.
+            tell(.troubled("TCP through \(link.interface) is not held to its segment size: \(error)"))
+        }
         book.open(KernelBook.Tunnel(link: link, interfaceID: interfaceID, index: index))
     }
 

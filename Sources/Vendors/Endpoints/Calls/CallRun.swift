@@ -209,8 +209,10 @@ public struct CallRun: Sendable {
         case .pages(let count, let size):
             let last = count?.first(in: document)?.scalar.flatMap { Int($0) }
             guard !rows.isEmpty else { return }
-            // A server that does not know the parameter gives the first page for ever.
+            // A server that does not know the parameter gives the first page for ever: what is all there is, where it
+            // neither says that there is more nor could mean a page.
             let ids = rows.map { profile.endpoint.id($0) ?? JSON($0).text() }
+            if ids == lastPage, last == nil, total == nil, rows.count != size { return }
             guard ids != lastPage else { throw failure(.unreadable, "gives the same page again and again") }
             lastPage = ids
             // Where nobody says how much there is, what follows a full page is known by asking alone.
@@ -234,6 +236,12 @@ public struct CallRun: Sendable {
         request = try makeRequest()
     }
 
+    /// A page that was asked for because nobody says how many there are.
+    private var isBehindTheEnd: Bool {
+        guard case .pages = call.paging else { return false }
+        return number > 0 && total == nil
+    }
+
     private mutating func note(_ next: String) throws(VendorFailure) {
         guard seen.insert(next).inserted else { throw failure(.unreadable, "gives the same page again and again") }
     }
@@ -249,7 +257,9 @@ public struct CallRun: Sendable {
             guard let error else { return tree }
             throw failure(error.kind, "refuses \(call.name): \(error.words)", error.advice)
         }
-        if call.emptyStatuses.contains(response.status) || (response.status == 404 && isForOne) { return nil }
+        if call.emptyStatuses.contains(response.status) || (response.status == 404 && (isForOne || isBehindTheEnd)) {
+            return nil
+        }
         let words = error.map { " (\(response.status), \($0.words))" } ?? " (\(response.status))"
         switch response.status {
         case 401: throw failure(.authentication, "refused the \(profile.keyLabel)\(words)", profile.keyAdvice)
