@@ -137,6 +137,7 @@ actor Gatekeeper {
         _ = gate.takeChange()
         follow()
         for _ in 0..<patience where problem != nil {
+            // Nothing tells when others are through with their rules.
             try await Task.sleep(for: .seconds(1))
             check(isForeign: false, isFirst: true)
         }

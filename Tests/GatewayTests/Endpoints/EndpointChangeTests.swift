@@ -22,6 +22,7 @@ import Vendors
                 #"{"device": {"id": "1003", "name": "new", "infected": true}, "faults": {"agents": "slow"}}"#)
             let before = lab.calls
             let sync = Task { await old.sync(acceptsLoss: false) }
+            // The simulator counts calls and tells of none: it is looked at until the poll is under way.
             while lab.calls == before { try await Task.sleep(for: .milliseconds(5)) }
             var edited = lab.connection
             edited.values["customer"] = "another"
@@ -48,6 +49,7 @@ import Vendors
             _ = lab.news()
             let before = lab.calls
             let sync = Task { await old.sync(acceptsLoss: false) }
+            // The simulator counts calls and tells of none: it is looked at until the poll is under way.
             while lab.calls == before { try await Task.sleep(for: .milliseconds(5)) }
             var edited = lab.connection
             edited.values["customer"] = "another"
