@@ -11,7 +11,7 @@ struct CurlTests {
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/curl")
-        process.arguments = ["--silent", "--show-error", "--max-time", "20"] + words
+        process.arguments = ["--silent", "--show-error", "--max-time", "60"] + words
         process.standardOutput = output
         try process.run()
         let handle = output.fileHandleForReading

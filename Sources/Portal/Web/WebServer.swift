@@ -270,13 +270,16 @@ public final class WebServer: Sendable {
         let target = request.head.path ?? "/"
         let halves = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let type = request.headers[.contentType]?.lowercased() ?? ""
-        let address = channel.remoteAddress?.ipAddress.flatMap { IPAddress($0) }
+        // A browser that has gone has no address any more, and a session without one would be nobody's.
+        guard let address = channel.remoteAddress?.ipAddress.flatMap({ IPAddress($0) }) else {
+            throw ChannelError.ioOnClosedChannel
+        }
         return WebRequest(
             method: request.method.rawValue, path: String(halves[0]), query: halves.count > 1 ? String(halves[1]) : "",
             host: request.head.authority,
             cookies: WebRequest.cookies(request.headers[values: .cookie].joined(separator: "; ")),
             isForm: type.hasPrefix("application/x-www-form-urlencoded"),
             authorization: request.headers[.authorization].map { Secret(Array($0.utf8)) }, body: body,
-            address: address ?? IPAddress("0.0.0.0")!)
+            address: address)
     }
 }
