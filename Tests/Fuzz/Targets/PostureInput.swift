@@ -34,7 +34,7 @@ func fuzzPostureInput(_ bytes: [UInt8]) {
         precondition(ruled == ["a", "b"], "a site that nobody decided")
         if let until = decision.until { precondition(until > noon, "an end that is over") }
         if decision.denial != nil { _ = rules.refusal(decision, who, sites: ["a", "b"], now: noon) }
-        // Things are compared by their names; a set with a name twice has a fault, and none such is ever compared.
+        // Things are compared by their names. A set with a name twice is a fault, and refused before it is stored.
         let names = [set.checks.map(\.name), set.behaviours.map(\.name), set.policies.map(\.name)]
         if names.allSatisfy({ Set($0).count == $0.count }) {
             precondition(set.deeds(since: set).isEmpty, "a set that differs from itself")
