@@ -12,7 +12,7 @@ import Testing
 @testable import Gateway
 
 /// How the gatekeeper begins and ends, with a real store and a kernel that refuses every table.
-@Suite(.timeLimit(.minutes(1))) struct GatekeeperTests {
+@Suite(.timeLimit(.minutes(5))) struct GatekeeperTests {
     /// A folder for one test, which goes when the value does.
     private final class Place: Sendable {
         let path = FileManager.default.temporaryDirectory.path + "/gatehouse-gatekeeper-\(UUID().uuidString)"

@@ -147,7 +147,7 @@ struct DoctorJudgementTests {
     }
 }
 
-@Suite("The doctor on the running kernel", .timeLimit(.minutes(1)))
+@Suite("The doctor on the running kernel", .timeLimit(.minutes(5)))
 struct DoctorTests {
     let lab: KernelLab
 

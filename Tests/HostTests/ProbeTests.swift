@@ -92,7 +92,7 @@ struct ProbeAcceptanceTests {
     }
 }
 
-@Suite("Probing through the running kernel", .timeLimit(.minutes(1)))
+@Suite("Probing through the running kernel", .timeLimit(.minutes(5)))
 struct ProbeTests {
     let lab: KernelLab
     let far: KernelLab

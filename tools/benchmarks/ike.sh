@@ -12,7 +12,8 @@ usage() {
 tools/bench ike [PART…] [options]     all parts, or some: handshakes, cores, exchanges, memory, flood
 
   handshakes   CPU a handshake and handshakes a second for each group; the bare arithmetic and our engine alone
-  cores        how far the rate of handshakes can grow with cores: their CPU over that of the busiest stage
+  cores        handshakes a second with two cores over one, for groups whose initiators can be made cheap (primes); and
+               how far the rate can grow with more: the CPU of a handshake over that of the busiest stage
   exchanges    CPU a liveness check, a child rekey and an IKE rekey
   memory       resident memory a tunnel, and CPU a handshake, as tunnels become many
   flood        liveness checks of established tunnels while strangers begin handshakes
@@ -85,7 +86,9 @@ declare -A number=([modp1024]=2 [modp1536]=5 [modp2048]=14 [modp3072]=15 [modp40
 # Nanoseconds of CPU that the threads of a process have used.
 cpu() { cat /proc/"$1"/task/*/schedstat | awk '{ sum += $1 } END { printf "%.0f", sum }'; }
 
-pinned() { taskset --all-tasks --cpu-list --pid 0 "${processes[$1]}" >/dev/null; }
+# affinity NAME CORES: where all threads of a process may run.
+affinity() { taskset --all-tasks --cpu-list --pid "$2" "${processes[$1]}" >/dev/null; }
+pinned() { affinity "$1" 0; }
 
 up_gatehouse() {
     local dh=$1
@@ -193,13 +196,13 @@ CONF
 
 resident() { awk '/^VmRSS/ { print $2 }' "/proc/${processes[$1]}/status"; }
 
-# fleet_up PEER GROUP: a fleet that takes orders; fleet PEER ORDER…: prints its answer.
+# fleet_up PEER GROUP [OPTION…]: a fleet that takes orders; fleet PEER ORDER…: prints its answer.
 fleet_up() {
     local pipe=$folder/$1.orders
     rm -f "$pipe" "$folder/$1.answers"
     mkfifo "$pipe" "$folder/$1.answers"
     start "$1-fleet" fleet bash -c "exec taskset --cpu-list 1 '$binaries/bench-ike' fleet --local '${network[$1]}' \
-        --remote '${network[$1]}.254' --psk '$psk' --group '${number[$2]}' <'$pipe' >'$folder/$1.answers'"
+        --remote '${network[$1]}.254' --psk '$psk' --group '${number[$2]}' ${*:3} <'$pipe' >'$folder/$1.answers'"
     exec {orders[$1]}>"$pipe" {answers[$1]}<"$folder/$1.answers"
 }
 declare -A orders=() answers=()
@@ -294,6 +297,34 @@ measure_cores() {
         figure "ike_${dh}_cores" "$(divide "$total" "$busiest")" ratio
         down gatehouse
     done
+    for dh in "${groups[@]}" modp4096; do
+        [[ $dh != modp* ]] || measure_two_cores "$dh"
+    done
+}
+
+# The fleet's private exponent is 2: its handshakes cost it little beside what they cost the responder. With one core the
+# responder has it to itself; with two it shares both with the fleet.
+measure_two_cores() {
+    local dh=$1 cores round
+    local -A rates=([0]=0 [0,1]=0)
+    step "$dh: $rounds rounds of $((handshakes / rounds)) handshakes, with one core and with two"
+    up_gatehouse "$dh"
+    fleet_up gatehouse "$dh" --exponent 2
+    fleet gatehouse establish 100 >/dev/null
+    for ((round = 1; round <= rounds; round++)); do
+        for cores in 0 0,1; do
+            affinity gatehouse "$cores"
+            affinity gatehouse-fleet "$([[ $cores == 0 ]] && echo 1 || echo 0,1)"
+            measure gatehouse establish $((handshakes / rounds))
+            rates[$cores]=$(awk -v a="${rates[$cores]}" -v s="$took" -v d="$done" -v n="$rounds" \
+                'BEGIN { printf "%.1f", a + d / s / n }')
+        done
+    done
+    note "${rates[0]} handshakes a second with one core, ${rates[0,1]} with two"
+    figure "ike_${dh}_rate_one_core" "${rates[0]}" handshakes/s
+    figure "ike_${dh}_rate_two_cores" "${rates[0,1]}" handshakes/s
+    figure "ike_${dh}_two_cores_over_one" "$(divide "${rates[0,1]}" "${rates[0]}")" ratio
+    down gatehouse
 }
 
 measure_exchanges() {

@@ -56,7 +56,8 @@ public final class KernelWatcher: Sendable {
         public static let routes = Subjects(rawValue: 4)
         public static let neighbours = Subjects(rawValue: 8)
 
-        fileprivate var groups: [UInt32] {
+        /// The multicast groups that tell of them.
+        var groups: [UInt32] {
             var groups: [rtnetlink_groups] = []
             if contains(.links) { groups.append(RTNLGRP_LINK) }
             if contains(.addresses) { groups += [RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR] }

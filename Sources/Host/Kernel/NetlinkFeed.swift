@@ -5,18 +5,19 @@ import Synchronization
 ///
 /// It stops when it is released or ``stop()`` is called; the stream then ends.
 final class NetlinkFeed<Event: Sendable>: Sendable {
-    /// What happened, in order, for one reader. At most 4,096 events wait; beyond that they are lost, which the overrun
+    /// What happened, in order, for one reader. Only so many events wait; beyond that they are lost, which the overrun
     /// event tells.
     let events: AsyncStream<Event>
     // Proof of Sendable: a dispatch source may be cancelled from any thread, and nothing else is done with it.
     private nonisolated(unsafe) let source: any DispatchSourceRead
 
     /// - Parameters:
+    ///   - limit: how many events wait at most for the reader.
     ///   - overrun: told when the kernel or we had to drop something.
     ///   - failed: makes the event that tells that nothing more will come.
     ///   - read: makes an event of a message; nil passes it over.
     init(
-        _ bus: Netlink.Bus, groups: [UInt32], in namespace: NetworkNamespace?, overrun: Event,
+        _ bus: Netlink.Bus, groups: [UInt32], in namespace: NetworkNamespace?, limit: Int = 4096, overrun: Event,
         failed: @escaping @Sendable (NetlinkError) -> Event,
         read: @escaping @Sendable (NetlinkMessage) throws(NetlinkMalformed) -> Event?
     ) throws(NetlinkError) {
@@ -24,7 +25,7 @@ final class NetlinkFeed<Event: Sendable>: Sendable {
         let reader = Reader(
             socket: try NetlinkSocket.open(bus, groups: groups, in: namespace), queue: queue, overrun: overrun,
             failed: failed, read: read)
-        let (stream, continuation) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingOldest(4096))
+        let (stream, continuation) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingOldest(limit))
         events = stream
         let source = DispatchSource.makeReadSource(
             fileDescriptor: reader.socket.descriptor, queue: queue)

@@ -7,7 +7,7 @@ import Testing
 @testable import Host
 
 /// Calls to a real TLS server on this host, with the faults that servers have.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct HTTPClientTests {
     private let server: FaultyServer
     private let client: HTTPClient

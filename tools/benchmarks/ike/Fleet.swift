@@ -1,4 +1,6 @@
 internal import Base
+internal import Cryptography
+internal import Foundation
 internal import Glibc
 internal import IKE
 
@@ -15,6 +17,8 @@ struct Fleet {
 
     private let options: Options
     private let remote: IPAddress
+    /// What every initiator has instead of a key pair of its own.
+    private let keyPair: DHKeyPair?
     /// A lane is one of our addresses, from port 500 to port 500, and from 4500 to 4500.
     private var lanes: [(path: Path, socket: Int32)] = []
     private var numbers: [IPAddress: Int] = [:]
@@ -37,6 +41,11 @@ struct Fleet {
         self.options = options
         guard let remote = IPAddress(options.remote) else { throw Refusal("no address: \(options.remote)") }
         self.remote = remote
+        keyPair = try options.exponent.map { exponent in
+            let digits = withUnsafeBytes(of: exponent.bigEndian) { Array($0).hexadecimal }
+            let text = #"{"group": \#(options.group.rawValue), "privateKey": "\#(digits)"}"#
+            return try JSONDecoder().decode(DHKeyPair.self, from: Data(text.utf8))
+        }
         for number in 1...options.lanes {
             guard let address = IPAddress("\(options.local).\(number)") else {
                 throw Refusal("no network: \(options.local)")
@@ -134,6 +143,7 @@ struct Fleet {
                 options, local: lanes[tunnel * 2 % lanes.count].path.local.address, remote: remote)
             configuration.localID = .fqdn("gateway-\(tunnel).fleet.example")
             carryOut(engine.receive(.configure(id, configuration), now: now))
+            if let keyPair { engine.stock(keyPair) }
             carryOut(engine.receive(.initiate(id), now: now))
             tunnels += 1
         case .liveness: carryOut(engine.receive(.checkLiveness(id), now: now))
