@@ -154,6 +154,7 @@ public struct Engine: Sendable {
         guard let id = sa.connection else { return }
         connections[id]?.sas.remove(sa.spi)
         if let remoteID = sa.remoteID { directory.forget(sa.spi, PeerKey(id, remoteID)) }
+        directory.forgetContact(sa.spi)
     }
 
     // MARK: - Effects

@@ -126,7 +126,14 @@ extension Engine {
         }
         if let id = sa.connection {
             connections[id]?.sas.insert(sa.spi)
-            if sa.isEstablished, let remoteID = sa.remoteID { directory.note(sa.spi, PeerKey(id, remoteID)) }
+            if sa.isEstablished, let remoteID = sa.remoteID {
+                directory.note(sa.spi, PeerKey(id, remoteID))
+                directory.noteContact(sa.spi, sa.localID, remoteID)
+            } else if case .authSent = sa.state, let configuration = configuration(of: sa),
+                let remoteID = Directory.expectedIdentity(configuration)
+            {
+                directory.noteContact(sa.spi, sa.localID, remoteID)
+            }
         }
         table.put(sa)
     }

@@ -52,6 +52,9 @@ extension Engine {
         if !sent.isChildless { sent.spiIn = newESPSPI(sa.spi) }
         sent.offered = Negotiation.wire(configuration.espProposals, spi: sent.spiIn, withGroups: false)
         let isFirstContact = isOnlyContact(sa, configuration)
+        if let remoteID = Directory.expectedIdentity(configuration) {
+            directory.noteContact(sa.spi, sa.localID, remoteID)
+        }
         let extensions = offeredExtensions(sa, configuration)
         sa.state = .authSent(sent)
         sa.nextRequestID = 1
@@ -82,14 +85,11 @@ extension Engine {
     /// (RFC 7296 §2.4).
     private func isOnlyContact(_ sa: IKESA, _ configuration: ConnectionConfiguration) -> Bool {
         guard let remoteID = Directory.expectedIdentity(configuration) else { return false }
-        return directory.candidates(identity: remoteID).allSatisfy { other in
-            let isUp = directory.sas(of: PeerKey(other, remoteID)).contains { table[$0]?.localID == sa.localID }
+        return !directory.contacts(sa.localID, remoteID).contains { spi in
+            guard spi != sa.spi, let rival = table[spi], rival.localID == sa.localID else { return false }
+            guard case .authSent = rival.state else { return rival.remoteID?.canonical == remoteID }
             // One that is being set up may be there before this one.
-            let isComing = (connections[other]?.sas.sorted ?? []).contains { spi in
-                guard let rival = table[spi], rival.localID == sa.localID, case .authSent = rival.state else { return false }
-                return true
-            }
-            return !isUp && !isComing
+            return self.configuration(of: rival).flatMap(Directory.expectedIdentity) == remoteID
         }
     }
 

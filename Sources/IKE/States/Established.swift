@@ -42,7 +42,9 @@ extension Engine {
         guard let id = sa.connection else { return }
         connections[id]?.sas.insert(sa.spi)
         connections[id]?.lastFailure = nil
-        if let remoteID = sa.remoteID { directory.note(sa.spi, PeerKey(id, remoteID)) }
+        guard let remoteID = sa.remoteID else { return }
+        directory.note(sa.spi, PeerKey(id, remoteID))
+        directory.noteContact(sa.spi, sa.localID, remoteID)
     }
 
     func summary(_ sa: IKESA) -> IKESummary { sa.summary }

@@ -40,6 +40,10 @@ struct Directory: Sendable {
     private var byIdentity: [IKEIdentity?: [ConnectionID]] = [:]
     /// SAs of a peer, to find what a new one replaces.
     private var peers: [PeerKey: FewSPIs] = [:]
+    /// SAs by a hash of the two identities that they are between, and the hash of each SA: however many connections one
+    /// peer has, what is between the two is found at once.
+    private var contacts: [Int: FewSPIs] = [:]
+    private var contactOfSA: [UInt64: Int] = [:]
 
     mutating func add(_ id: ConnectionID, _ configuration: ConnectionConfiguration) {
         if let remote = configuration.remoteAddress {
@@ -134,4 +138,36 @@ struct Directory: Sendable {
     }
 
     func sas(of key: PeerKey) -> [UInt64] { peers[key]?.sorted ?? [] }
+
+    // MARK: SAs between two identities
+
+    /// Files an SA as one between two identities, of which the peer's is perhaps not proven yet.
+    mutating func noteContact(_ spi: UInt64, _ local: IKEIdentity?, _ remote: IKEIdentity) {
+        let contact = Self.contact(local, remote)
+        guard contactOfSA[spi] != contact else { return }
+        forgetContact(spi)
+        contactOfSA[spi] = contact
+        contacts[contact, default: .none].insert(spi)
+    }
+
+    mutating func forgetContact(_ spi: UInt64) {
+        guard let contact = contactOfSA.removeValue(forKey: spi) else { return }
+        contacts[contact]?.remove(spi)
+        if contacts[contact]?.isEmpty == true { contacts[contact] = nil }
+    }
+
+    /// Every SA between the two, and perhaps some that are not: the caller looks at each.
+    func contacts(_ local: IKEIdentity?, _ remote: IKEIdentity) -> [UInt64] {
+        contacts[Self.contact(local, remote)]?.sorted ?? []
+    }
+
+    /// Nothing is filed.
+    var hasNoContacts: Bool { contacts.isEmpty && contactOfSA.isEmpty }
+
+    private static func contact(_ local: IKEIdentity?, _ remote: IKEIdentity) -> Int {
+        var hasher = Hasher()
+        hasher.combine(local)
+        hasher.combine(remote.canonical)
+        return hasher.finalize()
+    }
 }
