@@ -14,8 +14,8 @@ actor Core {
     enum Message: Sendable {
         case datagram([UInt8], Path)
         /// Arithmetic that was done beside the engine.
-        case prepared(HandshakeHelp.Results)
-        case keyPairs([DHKeyPair])
+        case prepared(HandshakeHelp.Result)
+        case keyPair(DHKeyPair)
         case dataPath(DataPathEvent)
         case timer
         case call(@Sendable (isolated Core) async -> Void)
@@ -106,15 +106,15 @@ actor Core {
         while !isFinished, let batch = await inbox.next() {
             tellTime()
             help.begin(batch.count)
-            for message in batch {
+            for (number, message) in batch.enumerated() {
                 // What was handed over is no longer ours to change; questions are still answered.
                 if isHandedOver { guard case .call = message else { continue } }
                 await handle(message)
                 await carryOutWork()
+                // The other cores need not wait for the end of a long batch.
+                if number % 8 == 7 { handOut() }
             }
-            help.end(
-                &engine, prepared: { [inbox] in inbox.put(.prepared($0)) },
-                made: { [inbox] in inbox.put(.keyPairs($0)) })
+            handOut()
             setAlarm()
         }
         alarm.cancel()
@@ -123,6 +123,12 @@ actor Core {
         while let rest = await inbox.next() {
             for case .call(let body) in rest { await body(self) }
         }
+    }
+
+    /// Gives the spare cores what has come up for them.
+    private func handOut() {
+        help.handOut(
+            &engine, prepared: { [inbox] in inbox.put(.prepared($0)) }, made: { [inbox] in inbox.put(.keyPair($0)) })
     }
 
     /// The engine judges certificates by the calendar, which may be set at any time.
@@ -139,14 +145,12 @@ actor Core {
         switch message {
         case .datagram(let bytes, let path):
             if !help.take(bytes, path, engine) { work.add(engine.receive(.datagram(bytes, path), now: now)) }
-        case .prepared(let results):
-            for (id, secret) in results {
-                for (bytes, path) in help.finish(id) {
-                    work.add(engine.receive(datagram: bytes, path, with: secret, now: now))
-                }
+        case .prepared(let result):
+            for (bytes, path) in help.finish(result.ikeSA) {
+                work.add(engine.receive(datagram: bytes, path, with: result.secret, now: now))
             }
-        case .keyPairs(let pairs):
-            for pair in pairs { engine.stock(pair) }
+        case .keyPair(let pair):
+            engine.stock(pair)
         case .dataPath(let event):
             handle(event, now: now)
         case .timer:

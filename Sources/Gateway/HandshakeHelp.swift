@@ -5,9 +5,9 @@ import IKE
 
 /// Has spare cores do the long arithmetic of handshakes while several are under way: datagrams wait for theirs, in order,
 /// as if they had been longer on the way. With one at a time, or on one core, the engine is quicker by itself. What one
-/// batch of messages needs goes out together, for to wake another core costs as much as some of the arithmetic.
+/// batch of messages needs goes into one line, from which the spare cores take one by one.
 struct HandshakeHelp {
-    typealias Results = [(ikeSA: IKESAID, secret: PreparedSecret?)]
+    typealias Result = (ikeSA: IKESAID, secret: PreparedSecret?)
 
     private let cores: SpareCores
     private let usable: @Sendable () -> Int
@@ -21,8 +21,6 @@ struct HandshakeHelp {
     /// Datagrams of one IKE SA, and IKE SAs, that wait. What is more is handled without help, or dropped as the network might.
     private static let mostDatagrams = 64
     private static let mostSAs = 256
-    /// Jobs that one core is given at least, before the next one is woken.
-    private static let fewest = 4
 
     /// - Parameter usable: how many cores this process may run on at the moment.
     init(_ cores: SpareCores, usable: @escaping @Sendable () -> Int = { SpareCores.usable }) {
@@ -30,11 +28,12 @@ struct HandshakeHelp {
         self.usable = usable
     }
 
-    /// A batch of messages begins: several at once are load.
+    /// A batch of messages begins: several at once are load, and so is one while others wait.
     mutating func begin(_ count: Int) {
+        let isBusy = count > 1 || !waiting.isEmpty
         // Someone may have bound us to fewer cores than there were at the start; to ask costs next to nothing.
-        if count > 1 { isUseful = cores.count > 0 && usable() > 1 }
-        isLoaded = isUseful && count > 1
+        if isBusy { isUseful = cores.count > 0 && usable() > 1 }
+        isLoaded = isUseful && isBusy
     }
 
     /// Whether the datagram waits for its arithmetic.
@@ -51,25 +50,24 @@ struct HandshakeHelp {
         return true
     }
 
-    /// The batch is over: hands out what it needs.
-    mutating func end(
-        _ engine: inout Engine, prepared: @escaping @Sendable (Results) -> Void,
-        made: @escaping @Sendable ([DHKeyPair]) -> Void
+    /// Hands out what has come up since the last time.
+    mutating func handOut(
+        _ engine: inout Engine, prepared: @escaping @Sendable (Result) -> Void,
+        made: @escaping @Sendable (DHKeyPair) -> Void
     ) {
         guard isUseful else { return }
-        let share = max(Self.fewest, (jobs.count + cores.count - 1) / cores.count)
-        for start in stride(from: 0, to: jobs.count, by: share) {
-            let some = Array(jobs[start..<min(jobs.count, start + share)])
-            let isTaken = cores.perform { prepared(some.map { ($0.ikeSA, $0.run()) }) }
+        if !jobs.isEmpty {
+            let isTaken = cores.add(jobs.map { job in { prepared((job.ikeSA, job.run())) } }, .urgent)
             // They are stopping: the engine does it when it has the datagram.
-            if !isTaken { prepared(some.map { ($0.ikeSA, nil) }) }
+            if !isTaken { for job in jobs { prepared((job.ikeSA, nil)) } }
+            jobs = []
         }
-        jobs = []
         for (group, count) in engine.keyPairShortages() {
-            _ = cores.perform {
+            let job: SpareCores.Job = {
                 var random = SeededRandom(seed: SystemRandom.seed())
-                made((0..<count).compactMap { _ in try? DHKeyPair(group: group, random: &random) })
+                if let pair = try? DHKeyPair(group: group, random: &random) { made(pair) }
             }
+            _ = cores.add(Array(repeating: job, count: count), .ahead)
         }
     }
 

@@ -56,20 +56,18 @@ struct HandshakeHelpTests {
             let isWaiting = [help.take(bytes, path, engine), help.take(bytes, path, engine)]
             #expect(isWaiting == [true, true])
         }
-        let (stream, continuation) = AsyncStream<HandshakeHelp.Results>.makeStream()
-        help.end(&engine, prepared: { continuation.yield($0) }, made: { _ in })
+        let (stream, continuation) = AsyncStream<HandshakeHelp.Result>.makeStream()
+        help.handOut(&engine, prepared: { continuation.yield($0) }, made: { _ in })
         var done = 0
-        for await results in stream {
-            for (id, secret) in results {
-                #expect(secret != nil)
-                let waited = help.finish(id)
-                #expect(waited.count == 2)
-                let effects = waited.map { engine.receive(datagram: $0.datagram, $0.path, with: secret, now: now) }
-                #expect(sent(effects[0]).count == 1 && sent(effects[1]).isEmpty)
-                let again = help.finish(id)
-                #expect(again.isEmpty)
-                done += 1
-            }
+        for await (id, secret) in stream {
+            #expect(secret != nil)
+            let waited = help.finish(id)
+            #expect(waited.count == 2)
+            let effects = waited.map { engine.receive(datagram: $0.datagram, $0.path, with: secret, now: now) }
+            #expect(sent(effects[0]).count == 1 && sent(effects[1]).isEmpty)
+            let again = help.finish(id)
+            #expect(again.isEmpty)
+            done += 1
             if done == 6 { break }
         }
         // What was taken is being made again.
@@ -83,10 +81,17 @@ struct HandshakeHelpTests {
         var help = HandshakeHelp(cores, usable: { 2 })
         var (engine, _) = asked(5)
         help.begin(5)
-        let (stream, continuation) = AsyncStream<[DHKeyPair]>.makeStream()
-        help.end(&engine, prepared: { _ in }, made: { continuation.yield($0) })
-        var iterator = stream.makeAsyncIterator()
-        let made = try #require(await iterator.next())
+        let (stream, continuation) = AsyncStream<DHKeyPair>.makeStream()
+        help.handOut(&engine, prepared: { _ in }, made: { continuation.yield($0) })
+        var made: [DHKeyPair] = []
+        for await pair in stream {
+            made.append(pair)
+            if made.count == 10 { break }
+        }
+        // No more than that: stopping does what still waits.
+        cores.stop()
+        continuation.finish()
+        for await pair in stream { made.append(pair) }
         #expect(made.count == 10 && Set(made.map(\.publicValue)).count == 10 && made.allSatisfy { $0.group == .curve25519 })
     }
 
@@ -99,7 +104,25 @@ struct HandshakeHelpTests {
         help.begin(batch)
         let isWaiting = answers.map { help.take($0.datagram, $0.path, engine) }
         #expect(isWaiting == [false, false])
-        help.end(&engine, prepared: { _ in Issue.record("nothing was asked") }, made: { _ in })
+        help.handOut(&engine, prepared: { _ in Issue.record("nothing was asked") }, made: { _ in })
+    }
+
+    /// One datagram is no load, unless it comes while others wait.
+    @Test func oneDatagramBesideOthersIsHandedOutToo() throws {
+        let cores = try SpareCores(cores: 2)
+        defer { cores.stop() }
+        var help = HandshakeHelp(cores, usable: { 2 })
+        var (engine, answers) = asked(3)
+        help.begin(2)
+        let areWaiting = answers.prefix(2).map { help.take($0.datagram, $0.path, engine) }
+        help.handOut(&engine, prepared: { _ in }, made: { _ in })
+        help.begin(1)
+        let isWaiting = help.take(answers[2].datagram, answers[2].path, engine)
+        #expect(areWaiting == [true, true] && isWaiting)
+        for (bytes, path) in answers { if let job = engine.sharedSecretJob(bytes, path) { _ = help.finish(job.ikeSA) } }
+        help.begin(1)
+        let isAgain = help.take(answers[2].datagram, answers[2].path, engine)
+        #expect(!isAgain)
     }
 
     /// Cores that have stopped do not keep a handshake waiting.
@@ -112,7 +135,7 @@ struct HandshakeHelpTests {
         let isWaiting = answers.map { help.take($0.datagram, $0.path, engine) }
         #expect(isWaiting == [true, true, true])
         let back = Mutex(0)
-        help.end(&engine, prepared: { results in back.withLock { $0 += results.count { $0.secret == nil } } }, made: { _ in })
+        help.handOut(&engine, prepared: { result in back.withLock { if result.secret == nil { $0 += 1 } } }, made: { _ in })
         #expect(back.withLock { $0 } == 3)
     }
 }
