@@ -303,27 +303,33 @@ measure_cores() {
 }
 
 # The fleet's private exponent is 2: its handshakes cost it little beside what they cost the responder. With one core the
-# responder has it to itself; with two it shares both with the fleet.
+# responder has it to itself; with two it shares both with the fleet, and what the fleet takes of them is no fault of the
+# responder's: the net ratio is the rate by the cores that were left to it.
 measure_two_cores() {
-    local dh=$1 cores round
-    local -A rates=([0]=0 [0,1]=0)
+    local dh=$1 cores round before
+    local -A rates=([0]=0 [0,1]=0) taken=([0]=0 [0,1]=0)
     step "$dh: $rounds rounds of $((handshakes / rounds)) handshakes, with one core and with two"
     up_gatehouse "$dh"
-    fleet_up gatehouse "$dh" --exponent 2
+    fleet_up gatehouse "$dh" --exponent 2 --at-once 32
     fleet gatehouse establish 100 >/dev/null
     for ((round = 1; round <= rounds; round++)); do
         for cores in 0 0,1; do
             affinity gatehouse "$cores"
             affinity gatehouse-fleet "$([[ $cores == 0 ]] && echo 1 || echo 0,1)"
+            before=$(cpu "${processes[gatehouse-fleet]}")
             measure gatehouse establish $((handshakes / rounds))
             rates[$cores]=$(awk -v a="${rates[$cores]}" -v s="$took" -v d="$done" -v n="$rounds" \
                 'BEGIN { printf "%.1f", a + d / s / n }')
+            taken[$cores]=$(awk -v a="${taken[$cores]}" -v s="$took" -v n="$rounds" \
+                -v c="$(($(cpu "${processes[gatehouse-fleet]}") - before))" 'BEGIN { printf "%.3f", a + c / 1e9 / s / n }')
         done
     done
-    note "${rates[0]} handshakes a second with one core, ${rates[0,1]} with two"
+    note "${rates[0]} handshakes a second with one core, ${rates[0,1]} with two, of which the fleet took ${taken[0,1]}"
     figure "ike_${dh}_rate_one_core" "${rates[0]}" handshakes/s
     figure "ike_${dh}_rate_two_cores" "${rates[0,1]}" handshakes/s
     figure "ike_${dh}_two_cores_over_one" "$(divide "${rates[0,1]}" "${rates[0]}")" ratio
+    figure "ike_${dh}_two_cores_over_one_net" "$(awk -v a="${rates[0]}" -v b="${rates[0,1]}" -v f="${taken[0,1]}" \
+        'BEGIN { printf "%.2f", 2 * b / (2 - f) / a }')" ratio
     down gatehouse
 }
 
@@ -355,7 +361,7 @@ measure_exchanges() {
 }
 
 measure_memory() {
-    local peer count before empty
+    local peer count before empty spent
     local -A each
     for peer in "${peers[@]}"; do
         step "Tunnels become many (curve25519): $peer"
@@ -367,12 +373,16 @@ measure_memory() {
         for count in "${tunnels[@]}"; do
             # libipsec searches lists: each child costs charon more than the one before.
             [[ $peer == gatehouse || $count -le $most_of_charon ]] || continue
+            spent=$(cpu "${processes[$peer-fleet]}")
             measure "$peer" establish $((count - before))
+            spent=$(awk -v t="$(($(cpu "${processes[$peer-fleet]}") - spent))" -v n="$done" 'BEGIN { printf "%.1f", t / n / 1000 }')
             before=$count
             each[$peer$count]=$(divide "$(($(resident "$peer") - empty))" "$((count - 100))")
             note "$peer: $count tunnels: ${each[$peer$count]} KiB each, $cost µs of CPU a handshake"
             figure "ike_${peer}_memory_$count" "${each[$peer$count]}" KiB/tunnel
             figure "ike_${peer}_cpu_to_$count" "$cost" us/handshake
+            # The fleet is one engine of ours, sockets and all.
+            [[ $peer != gatehouse ]] || figure "ike_initiator_cpu_to_$count" "$spent" us/handshake
             [[ $peer == gatehouse || -z ${each[gatehouse$count]:-} ]] ||
                 figure "ike_memory_$count" "$(divide "${each[gatehouse$count]}" "${each[$peer$count]}")" ratio
         done

@@ -35,7 +35,6 @@ struct Fleet {
 
     /// Work that does not get on for this long fails the run.
     private static let patience = Tick.Span.seconds(30)
-    private static let atATime = 16
 
     init(_ options: Options) throws {
         self.options = options
@@ -81,7 +80,7 @@ struct Fleet {
         say("\(seconds) \(done)")
     }
 
-    /// Seconds that `count` pieces of work took, ``atATime`` of them at once.
+    /// Seconds that `count` pieces of work took, ``Options/atOnce`` of them at once.
     private mutating func run(_ work: Work, _ count: Int) throws -> Double {
         self.work = work
         begun = [:]
@@ -91,7 +90,7 @@ struct Fleet {
         var lastProgress = start
         let first = tunnels
         while done < count {
-            while started < count, begun.count < Self.atATime {
+            while started < count, begun.count < options.atOnce {
                 try begin(work == .establish ? first + started : started * 7919 % tunnels)
                 started += 1
             }

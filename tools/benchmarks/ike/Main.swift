@@ -47,6 +47,8 @@ struct Options {
     var group = DHGroup.curve25519
     /// Addresses of ours, each with a socket.
     var lanes = 16
+    /// Exchanges under way at once.
+    var atOnce = 16
     /// The private exponent of every initiator of a fleet; nil for one at random each time. With a small one the
     /// initiators of a prime's group cost next to nothing, so that what the responder does limits the rate.
     var exponent: Int?
@@ -68,6 +70,7 @@ struct Options {
                 guard let group = UInt16(value).flatMap(DHGroup.init) else { throw Refusal("no such group: \(value)") }
                 self.group = group
             case "--lanes": lanes = try Self.number(value)
+            case "--at-once": atOnce = try Self.number(value)
             case "--exponent": exponent = try Self.number(value)
             case "--count": count = try Self.number(value)
             case "--rate": rate = try Self.number(value)
