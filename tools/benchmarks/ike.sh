@@ -18,13 +18,13 @@ tools/bench ike [PART…] [options]     all parts, or some: handshakes, cores, e
   memory       resident memory a tunnel, and CPU a handshake, as tunnels become many
   flood        liveness checks of established tunnels while strangers begin handshakes
 
-  --handshakes 1500   --rounds 3   --groups modp1024,modp2048,ecp256,curve25519
+  --handshakes 4500   --rounds 9   --groups modp1024,modp2048,ecp256,curve25519
   --tunnels 1000,10000,100000      for memory
   --rate 50000  --seconds 10  --established 10000      for flood
 TEXT
 }
 
-handshakes=1500 rounds=3 groups=(modp1024 modp2048 ecp256 curve25519) tunnels=(1000 10000 100000)
+handshakes=4500 rounds=9 groups=(modp1024 modp2048 ecp256 curve25519) tunnels=(1000 10000 100000)
 rate=50000 seconds=10 established=10000 parts=()
 while [[ $# -gt 0 ]]; do
     case $1 in
@@ -237,8 +237,11 @@ figure() { lines+=("figure $1 $2 $3"); }
 peers=(gatehouse strongswan)
 most_of_charon=10000
 
+# median NUMBER…: of several rounds, for a host with neighbours is slow and fast by turns.
+median() { printf '%s\n' "$@" | sort -g | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+
 measure_handshakes() {
-    local dh peer round
+    local dh peer round bare asking answering
     local -A costs rates
     for dh in "${groups[@]}"; do
         [[ -n ${number[$dh]:-} ]] || die "The group '$dh' is not known."
@@ -247,28 +250,32 @@ measure_handshakes() {
             "up_$peer" "$dh"
             pinned "$peer"
             fleet_up "$peer" "$dh"
-            costs[$peer]=0 rates[$peer]=0
+            fleet "$peer" establish 50 >/dev/null
+            costs[$peer]='' rates[$peer]=''
         done
+        costs[ratio]=''
         for ((round = 1; round <= rounds; round++)); do
             for peer in "${peers[@]}"; do
                 measure "$peer" establish $((handshakes / rounds))
-                costs[$peer]=$(awk -v a="${costs[$peer]}" -v b="$cost" -v n="$rounds" 'BEGIN { printf "%.1f", a + b / n }')
-                rates[$peer]=$(awk -v a="${rates[$peer]}" -v s="$took" -v d="$done" -v n="$rounds" \
-                    'BEGIN { printf "%.0f", a + d / s / n }')
+                costs[$peer]+=" $cost"
+                rates[$peer]+=" $(divide "$done" "$took" 0)"
             done
+            costs[ratio]+=" $(divide "${costs[gatehouse]##* }" "${costs[strongswan]##* }")"
         done
-        read -r bare <<<"$(taskset --cpu-list 0 "$binaries/bench-ike" arithmetic --group "${number[$dh]}")"
-        read -r asking answering <<<"$(taskset --cpu-list 0 "$binaries/bench-ike" engine --group "${number[$dh]}")"
+        read -r bare asking answering <<<"$(taskset --cpu-list 0 "$binaries/bench-ike" engine --group "${number[$dh]}")"
         for peer in "${peers[@]}"; do
+            # shellcheck disable=SC2086
+            costs[$peer]=$(median ${costs[$peer]}) rates[$peer]=$(median ${rates[$peer]})
             note "$peer: ${costs[$peer]} µs of CPU a handshake, ${rates[$peer]} handshakes a second"
             figure "ike_${dh}_${peer}_cpu" "${costs[$peer]}" us/handshake
             figure "ike_${dh}_${peer}_rate" "${rates[$peer]}" handshakes/s
             down "$peer"
         done
-        figure "ike_${dh}_cpu" "$(divide "${costs[gatehouse]}" "${costs[strongswan]}")" ratio
+        # shellcheck disable=SC2086
+        figure "ike_${dh}_cpu" "$(median ${costs[ratio]})" ratio
         figure "ike_${dh}_arithmetic" "$(printf %.1f "$bare")" us/handshake
-        figure "ike_${dh}_engine_responder" "$(divide "$answering" "$bare")" ratio
-        figure "ike_${dh}_engine_initiator" "$(divide "$asking" "$bare")" ratio
+        figure "ike_${dh}_engine_responder" "$(printf %.2f "$answering")" ratio
+        figure "ike_${dh}_engine_initiator" "$(printf %.2f "$asking")" ratio
         figure "ike_${dh}_daemon_over_arithmetic" "$(divide "${costs[gatehouse]}" "$bare")" ratio
     done
 }
@@ -307,7 +314,7 @@ measure_cores() {
 # responder's: the net ratio is the rate by the cores that were left to it.
 measure_two_cores() {
     local dh=$1 cores round before
-    local -A rates=([0]=0 [0,1]=0) taken=([0]=0 [0,1]=0)
+    local -A rates=() taken=()
     step "$dh: $rounds rounds of $((handshakes / rounds)) handshakes, with one core and with two"
     up_gatehouse "$dh"
     fleet_up gatehouse "$dh" --exponent 2 --at-once 32
@@ -318,11 +325,14 @@ measure_two_cores() {
             affinity gatehouse-fleet "$([[ $cores == 0 ]] && echo 1 || echo 0,1)"
             before=$(cpu "${processes[gatehouse-fleet]}")
             measure gatehouse establish $((handshakes / rounds))
-            rates[$cores]=$(awk -v a="${rates[$cores]}" -v s="$took" -v d="$done" -v n="$rounds" \
-                'BEGIN { printf "%.1f", a + d / s / n }')
-            taken[$cores]=$(awk -v a="${taken[$cores]}" -v s="$took" -v n="$rounds" \
-                -v c="$(($(cpu "${processes[gatehouse-fleet]}") - before))" 'BEGIN { printf "%.3f", a + c / 1e9 / s / n }')
+            rates[$cores]+=" $(divide "$done" "$took" 1)"
+            taken[$cores]+=" $(awk -v c="$(($(cpu "${processes[gatehouse-fleet]}") - before))" -v s="$took" \
+                'BEGIN { printf "%.3f", c / 1e9 / s }')"
         done
+    done
+    for cores in 0 0,1; do
+        # shellcheck disable=SC2086
+        rates[$cores]=$(median ${rates[$cores]}) taken[$cores]=$(median ${taken[$cores]})
     done
     note "${rates[0]} handshakes a second with one core, ${rates[0,1]} with two, of which the fleet took ${taken[0,1]}"
     figure "ike_${dh}_rate_one_core" "${rates[0]}" handshakes/s
@@ -344,18 +354,22 @@ measure_exchanges() {
         fleet "$peer" establish 500 >/dev/null
     done
     for order in liveness rekey-child rekey-ike; do
-        for peer in "${peers[@]}"; do costs[$peer]=0; done
+        costs=([gatehouse]='' [strongswan]='' [ratio]='')
         for ((round = 1; round <= rounds; round++)); do
             for peer in "${peers[@]}"; do
-                measure "$peer" "$order" 2000
-                costs[$peer]=$(awk -v a="${costs[$peer]}" -v b="$cost" -v n="$rounds" 'BEGIN { printf "%.1f", a + b / n }')
+                measure "$peer" "$order" 1000
+                costs[$peer]+=" $cost"
             done
+            costs[ratio]+=" $(divide "${costs[gatehouse]##* }" "${costs[strongswan]##* }")"
         done
         for peer in "${peers[@]}"; do
+            # shellcheck disable=SC2086
+            costs[$peer]=$(median ${costs[$peer]})
             note "$peer: ${costs[$peer]} µs of CPU a $order"
             figure "ike_${order//-/_}_${peer}_cpu" "${costs[$peer]}" us
         done
-        figure "ike_${order//-/_}_cpu" "$(divide "${costs[gatehouse]}" "${costs[strongswan]}")" ratio
+        # shellcheck disable=SC2086
+        figure "ike_${order//-/_}_cpu" "$(median ${costs[ratio]})" ratio
     done
     for peer in "${peers[@]}"; do down "$peer"; done
 }

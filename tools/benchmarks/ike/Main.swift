@@ -16,10 +16,9 @@ internal import Glibc
                 var fleet = try Fleet(options)
                 try fleet.obey()
             case "flood": say(try Flood.run(options))
-            case "arithmetic": say("\(try Arithmetic.run(options))")
             case "engine": say(try EnginePair.handshakes(options))
             case "rekeys": say(try EnginePair.rekeys(options))
-            default: throw Refusal("what is '\(what)'? fleet, flood, arithmetic, engine or rekeys")
+            default: throw Refusal("what is '\(what)'? fleet, flood, engine or rekeys")
             }
         } catch {
             say("bench-ike: \(error)")
@@ -52,8 +51,8 @@ struct Options {
     /// The private exponent of every initiator of a fleet; nil for one at random each time. With a small one the
     /// initiators of a prime's group cost next to nothing, so that what the responder does limits the rate.
     var exponent: Int?
-    /// Repetitions, for `arithmetic`, `engine` and `rekeys`.
-    var count = 500
+    /// Repetitions, for `engine` and `rekeys`.
+    var count = 3000
     /// First messages a second, and for how long, for `flood`.
     var rate = 50_000
     var seconds = 10
