@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Throughput of userspace ESP: two of our daemons beside two strongSwans with kernel-libipsec, in the same topology,
-# alternately. The figures are medians; a gateway's CPU is its process's utime+stime.
+# alternately; and what share of the bare cipher's rate we reach. The figures are medians; a gateway's CPU is its process's
+# utime+stime.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 source "$root/tools/lib/topology.sh"
@@ -28,7 +29,7 @@ esac
 [[ $(id -u) -eq 0 ]] || die "tools/bench needs root, to make network namespaces."
 need_packages "${packages_of_lab[@]}" "${packages_of_strongswan[@]}" "${packages_to_build[@]}" iperf3=iperf3
 step "Building"
-build release gatehoused gatehouse
+build release gatehoused gatehouse bench-esp
 
 folder=$(mktemp -d /tmp/gh-esp-XXXXXX)
 lab=${folder#/tmp/}
@@ -101,13 +102,19 @@ done
 
 median() { tr ' ' '\n' <<<"$1" | sed '/^$/d' | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", (b > 0 ? a / b : 0) }'; }
+step "What the cipher alone costs: packets of 1,400 bytes, one thread"
+"$binaries/bench-esp" | grep "_${suite/-/_}_1400 " >"$folder/cipher"
+bare=$(awk '$2 ~ /^esp_bare_/ { printf "%.0f", $3 * 1400 * 8 }' "$folder/cipher")
 echo
+cat "$folder/cipher"
+printf 'figure esp_%s_bare %s Mbit/s\n' "$suite" "$bare"
 for direction in out in; do
     ours=$(median "${mbits[gatehouse.$direction]}") theirs=$(median "${mbits[strongswan.$direction]}")
     our_cpu=$(median "${cpus[gatehouse.$direction]}") their_cpu=$(median "${cpus[strongswan.$direction]}")
     printf 'figure esp_%s_%s_gatehouse %s Mbit/s\n' "$suite" "$direction" "$ours"
     printf 'figure esp_%s_%s_strongswan %s Mbit/s\n' "$suite" "$direction" "$theirs"
     printf 'figure esp_%s_%s_throughput %s ratio\n' "$suite" "$direction" "$(ratio "$ours" "$theirs")"
+    printf 'figure esp_%s_%s_share_of_bare %s ratio\n' "$suite" "$direction" "$(ratio "$ours" "$bare")"
     printf 'figure esp_%s_%s_gatehouse_cpu %s s/GB\n' "$suite" "$direction" "$our_cpu"
     printf 'figure esp_%s_%s_strongswan_cpu %s s/GB\n' "$suite" "$direction" "$their_cpu"
 done
