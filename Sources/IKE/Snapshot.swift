@@ -127,8 +127,7 @@ extension Engine {
         if let id = sa.connection {
             connections[id]?.sas.insert(sa.spi)
             if sa.isEstablished, let remoteID = sa.remoteID {
-                directory.note(sa.spi, PeerKey(id, remoteID))
-                directory.noteContact(sa.spi, sa.localID, remoteID)
+                directory.note(sa.spi, PeerKey(id, remoteID), localID: sa.localID)
             } else if case .authSent = sa.state, let configuration = configuration(of: sa),
                 let remoteID = Directory.expectedIdentity(configuration)
             {

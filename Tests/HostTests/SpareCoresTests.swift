@@ -13,6 +13,7 @@ struct SpareCoresTests {
         func pass() { while !isLifted.load(ordering: .acquiring) { sched_yield() } }
     }
 
+    /// Jobs end on threads that tell nobody of it: what they have left is looked at until it is there.
     private func eventually(_ isSo: () -> Bool) async throws {
         while !isSo() { try await Task.sleep(for: .milliseconds(1)) }
     }

@@ -42,9 +42,7 @@ extension Engine {
         guard let id = sa.connection else { return }
         connections[id]?.sas.insert(sa.spi)
         connections[id]?.lastFailure = nil
-        guard let remoteID = sa.remoteID else { return }
-        directory.note(sa.spi, PeerKey(id, remoteID))
-        directory.noteContact(sa.spi, sa.localID, remoteID)
+        if let remoteID = sa.remoteID { directory.note(sa.spi, PeerKey(id, remoteID), localID: sa.localID) }
     }
 
     func summary(_ sa: IKESA) -> IKESummary { sa.summary }

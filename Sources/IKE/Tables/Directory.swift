@@ -130,7 +130,11 @@ struct Directory: Sendable {
 
     // MARK: SAs of one peer
 
-    mutating func note(_ spi: UInt64, _ key: PeerKey) { peers[key, default: .none].insert(spi) }
+    /// Files an SA under the peer that has proven who it is, and under the two identities that it is between.
+    mutating func note(_ spi: UInt64, _ key: PeerKey, localID: IKEIdentity?) {
+        peers[key, default: .none].insert(spi)
+        noteContact(spi, localID, key.identity)
+    }
 
     mutating func forget(_ spi: UInt64, _ key: PeerKey) {
         peers[key]?.remove(spi)
