@@ -100,7 +100,6 @@ for ((round = 1; round <= rounds; round++)); do
     done
 done
 
-median() { tr ' ' '\n' <<<"$1" | sed '/^$/d' | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", (b > 0 ? a / b : 0) }'; }
 step "What the cipher alone costs: packets of 1,400 bytes, one thread"
 "$binaries/bench-esp" | grep "_${suite/-/_}_1400 " >"$folder/cipher"

@@ -108,7 +108,6 @@ for ((round = 1; round <= rounds; round++)); do
     keep cut "$(awk -v a="$last" -v b="$begun" 'BEGIN { d = (a - b) * 1e3; printf "%.3f", (d > 0 ? d : 0) }')"
 done
 
-median() { tr ' ' '\n' <<<"$1" | sed '/^$/d' | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", (b > 0 ? a / b : 0) }'; }
 echo
 printf 'figure gate_load_%s %s s\n' "$many" "$(median "${values[load.$many]}")"

@@ -237,9 +237,7 @@ figure() { lines+=("figure $1 $2 $3"); }
 peers=(gatehouse strongswan)
 most_of_charon=10000
 
-# median NUMBER…: of several rounds, for a host with neighbours is slow and fast by turns.
-median() { printf '%s\n' "$@" | sort -g | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
-
+# Medians of rounds that take turns count: a host with neighbours is slow and fast by turns.
 measure_handshakes() {
     local dh peer round bare asking answering
     local -A costs rates
@@ -264,15 +262,13 @@ measure_handshakes() {
         done
         read -r bare asking answering <<<"$(taskset --cpu-list 0 "$binaries/bench-ike" engine --group "${number[$dh]}")"
         for peer in "${peers[@]}"; do
-            # shellcheck disable=SC2086
-            costs[$peer]=$(median ${costs[$peer]}) rates[$peer]=$(median ${rates[$peer]})
+            costs[$peer]=$(median "${costs[$peer]}") rates[$peer]=$(median "${rates[$peer]}")
             note "$peer: ${costs[$peer]} µs of CPU a handshake, ${rates[$peer]} handshakes a second"
             figure "ike_${dh}_${peer}_cpu" "${costs[$peer]}" us/handshake
             figure "ike_${dh}_${peer}_rate" "${rates[$peer]}" handshakes/s
             down "$peer"
         done
-        # shellcheck disable=SC2086
-        figure "ike_${dh}_cpu" "$(median ${costs[ratio]})" ratio
+        figure "ike_${dh}_cpu" "$(median "${costs[ratio]}")" ratio
         figure "ike_${dh}_arithmetic" "$(printf %.1f "$bare")" us/handshake
         figure "ike_${dh}_engine_responder" "$(printf %.2f "$answering")" ratio
         figure "ike_${dh}_engine_initiator" "$(printf %.2f "$asking")" ratio
@@ -331,8 +327,7 @@ measure_two_cores() {
         done
     done
     for cores in 0 0,1; do
-        # shellcheck disable=SC2086
-        rates[$cores]=$(median ${rates[$cores]}) taken[$cores]=$(median ${taken[$cores]})
+        rates[$cores]=$(median "${rates[$cores]}") taken[$cores]=$(median "${taken[$cores]}")
     done
     note "${rates[0]} handshakes a second with one core, ${rates[0,1]} with two, of which the fleet took ${taken[0,1]}"
     figure "ike_${dh}_rate_one_core" "${rates[0]}" handshakes/s
@@ -363,13 +358,11 @@ measure_exchanges() {
             costs[ratio]+=" $(divide "${costs[gatehouse]##* }" "${costs[strongswan]##* }")"
         done
         for peer in "${peers[@]}"; do
-            # shellcheck disable=SC2086
-            costs[$peer]=$(median ${costs[$peer]})
+            costs[$peer]=$(median "${costs[$peer]}")
             note "$peer: ${costs[$peer]} µs of CPU a $order"
             figure "ike_${order//-/_}_${peer}_cpu" "${costs[$peer]}" us
         done
-        # shellcheck disable=SC2086
-        figure "ike_${order//-/_}_cpu" "$(median ${costs[ratio]})" ratio
+        figure "ike_${order//-/_}_cpu" "$(median "${costs[ratio]}")" ratio
     done
     for peer in "${peers[@]}"; do down "$peer"; done
 }

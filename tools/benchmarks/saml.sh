@@ -97,7 +97,6 @@ while read -r what value; do keep "$what" "$value"; done <"$folder/round"
 [[ ${values[failed]} == "0 " ]] || die "Sign-ins failed: ${values[failed]}"
 sessions=$(gatehouse gateway session list --json | jq length)
 
-median() { tr ' ' '\n' <<<"$1" | sed '/^$/d' | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", (b > 0 ? a / b : 0) }'; }
 echo
 printf 'figure saml_response %s bytes\n' "$(median "${values[bytes]}")"

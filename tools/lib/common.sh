@@ -181,3 +181,6 @@ copy_programs() {
     # Libraries are looked for beside the program, not where they were on the machine that built it.
     patchelf --set-rpath "$place" "$folder"/*
 }
+
+# median NUMBERS…: the middle one, of words or of lists of words.
+median() { tr ' ' '\n' <<<"$*" | sed '/^$/d' | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
